@@ -1,0 +1,28 @@
+/** A place in a room's log. Offsets rise within a room and epoch but are not dense; epochs do not compare. */
+export interface Position {
+  /** 1–64 printable ASCII bytes; names one incarnation of the log. */
+  readonly epoch: string;
+  /** ≥ -1; -1 stands before a partition's first record. */
+  readonly offset: number;
+}
+
+/**
+ * One decided record of a room's log, encoded once: every reader of every transport gets bytes derived from
+ * `value`, which holds the publisher's `data` untouched.
+ */
+export interface Publication {
+  readonly room: string;
+  readonly partition: number;
+  readonly epoch: string;
+  readonly offset: number;
+  /** Milliseconds since 1970 by the log's clock; never falls within a partition of the embedded log. */
+  readonly ts: number;
+  /** `{"room":…,"from":…,"mid":…,"data":…}` in UTF-8, without a line break. */
+  readonly value: Buffer;
+}
+
+/** The bytes of a record's value. `data` is JSON text that was checked already and is spliced in as it came. */
+export function encodeValue(room: string, from: string, mid: string, data: string): Buffer {
+  // Names need no escapes: their alphabet has neither quotes nor backslashes. A mid may have both.
+  return Buffer.from(`{"room":"${room}","from":"${from}","mid":${JSON.stringify(mid)},"data":${data}}`);
+}

@@ -1,0 +1,103 @@
+import type { Position, Publication } from './publication.ts';
+
+/** What a session asks the log to keep. Names and `data` were checked by the protocol's reader. */
+export interface AppendRequest {
+  readonly room: string;
+  readonly from: string;
+  readonly mid: string;
+  /** JSON text, spliced into the record as it came. */
+  readonly data: string;
+  /**
+   * The `mid` of a publish by the same user to the same room that was appended before this one and may be
+   * unsettled. If it fails, this one fails with `overloaded` and is not appended.
+   */
+  readonly after?: string | undefined;
+}
+
+export interface Appended {
+  /** Where the *first* record with this user, room and mid stands. */
+  readonly position: Position;
+  /** True if that first record was there before this call. */
+  readonly duplicate: boolean;
+}
+
+/**
+ * One page of one room. Exactly one of `after` and `before` may be given, both exclusive; with neither, the
+ * newest publications up to `through` are read.
+ */
+export interface ReadRequest {
+  readonly room: string;
+  readonly after?: Position | undefined;
+  readonly before?: Position | undefined;
+  /** An offset, inclusive, up to which to read; at most `ends()` of the room's partition. */
+  readonly through: number;
+  /** 1–300 publications. */
+  readonly limit: number;
+  /** Bytes of values; the first publication is given whatever its size. */
+  readonly bytesMax: number;
+}
+
+export interface Gap {
+  /** null: the request's position was of another epoch, or beyond the end. */
+  readonly from: Position | null;
+  /** Inclusive: the last position that may have held a publication which cannot be had. */
+  readonly to: Position;
+}
+
+export interface Page {
+  /** Oldest first. */
+  readonly publications: readonly Publication[];
+  /**
+   * With `after`: newer ones follow within `through`. Otherwise: older ones may follow.
+   */
+  readonly more: boolean;
+  /** Given only if something between the request's position and this page may be missing. */
+  readonly gap?: Gap | undefined;
+}
+
+/**
+ * The durable, ordered log of every room: the port that the gateway hangs on.
+ *
+ * Rooms are spread over partitions by murmur2 (see partition.ts), a room lies in one partition for good, and
+ * offsets rise within a partition. Which records count is the dedupe decision (dedupe.ts), and every method
+ * speaks of records that count only.
+ */
+export interface RoomLog {
+  /** Names this incarnation of the log; positions of two epochs do not compare. */
+  readonly epoch: string;
+  readonly partitions: number;
+
+  /**
+   * Appends one record. Resolves after the record is durable *and* this process's own tail has decided that it
+   * counts and handed it on, or after an earlier record with the same user, room and mid was found. Appends to
+   * one room take effect in the order of the calls. Atomic: rejected with any error but `unknown_outcome`, the
+   * record is not in the log and will not be.
+   *
+   * @throws CommandError `mid_conflict` (same mid, other data), `overloaded` (buffers full, or `after` failed),
+   * `unavailable` (the store refuses, as when its disk is full), `unknown_outcome` (neither confirmed nor
+   * refused within the deadline: a retry with the same mid adds nothing if it did land).
+   */
+  append(request: AppendRequest): Promise<Appended>;
+
+  /**
+   * Hands every record that counts to `onBatch`, once, in offset order within a partition, beginning with the
+   * first one after `ends()` as it stood when `tail` was called. Called at most once. `onBatch` must not throw.
+   */
+  tail(onBatch: (publications: readonly Publication[]) => void): void;
+
+  /**
+   * Reads one page. What is read up to `ends()` is exactly what `tail` handed on.
+   *
+   * @throws CommandError `overloaded` (too many reads wait) or `unavailable`.
+   */
+  read(request: ReadRequest): Promise<Page>;
+
+  /**
+   * The offset of the newest record in each partition that `tail` has handed on, or -1; indexed by partition.
+   * The array is live and belongs to the log.
+   */
+  ends(): readonly number[];
+
+  /** Settles what is under way and releases the store. Idempotent. */
+  close(): Promise<void>;
+}
