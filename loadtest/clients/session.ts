@@ -1,0 +1,266 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+import type { LatencyHistogram } from '../latency-histogram.ts';
+import { DATA_BYTES } from '../publication-data.ts';
+import type { PublishingSession, PublishWindow } from '../publish-window.ts';
+import type { Reader, RoomStream } from '../room-stream.ts';
+import { type Framing, LineFraming, type LineSink } from './framing.ts';
+import { WebSocketFraming } from './websocket-framing.ts';
+import { type Greeting, unexpected, type Wire } from './wire.ts';
+
+/** What all sessions of a run share. */
+export interface Run {
+  readonly port: number;
+  readonly wire: Wire;
+  readonly window: PublishWindow;
+  readonly histogram: LatencyHistogram;
+  /** When the chunk at hand was read; µs. */
+  nowUs: number;
+  /** Deliveries verified. */
+  deliveries: number;
+  /** Bytes read, all of them. */
+  bytes: number;
+  /** Ends the run. */
+  fail(error: Error): void;
+}
+
+const HOST = '127.0.0.1';
+const NEWLINE = 10;
+const PARTIAL_BYTES = 1024;
+const UPGRADE_BYTES_MAX = 4096;
+const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+
+/**
+ * All sockets read into this one buffer: each chunk is verified before the next read, and what is kept (part of a
+ * line) is copied. So a delivery costs no allocation.
+ */
+const CHUNK = Buffer.allocUnsafeSlow(65_536);
+
+/** One member of one room. */
+export class Session implements LineSink, Greeting, PublishingSession {
+  readonly #run: Run;
+  readonly #room: RoomStream;
+  readonly #reader: Reader;
+  readonly #framing: Framing;
+  readonly #socket: Socket;
+  #state: 'upgrading' | 'greeting' | 'live' | 'closed' = 'greeting';
+  /** The beginning of a line whose end has not come. */
+  #partial = Buffer.allocUnsafeSlow(PARTIAL_BYTES);
+  #partialLength = 0;
+  #upgradeKey = '';
+  /** Lines that came before `live`, and who waits for one. */
+  readonly #greetingLines: string[] = [];
+  #wake: (() => void) | undefined;
+  #publisherIndex = -1;
+  /** For servers that answer in order. */
+  #nextAnswer = 0;
+
+  private constructor(run: Run, room: RoomStream) {
+    this.#run = run;
+    this.#room = room;
+    this.#reader = room.addReader();
+    this.#framing =
+      run.wire.framing === 'lines' ? new LineFraming(this) : new WebSocketFraming(this, (bytes) => this.#write(bytes));
+    const callback = (length: number, chunk: Uint8Array): boolean => {
+      this.#read(chunk as Buffer, length);
+      return true;
+    };
+    this.#socket = connect({ host: HOST, port: run.port, noDelay: true, onread: { buffer: CHUNK, callback } });
+    this.#socket.on('error', (error) => run.fail(error));
+    this.#socket.on('close', () => {
+      if (this.#state !== 'closed') run.fail(new Error('the server closed a connection'));
+    });
+  }
+
+  /** Connects, and joins the room. `index` counts the sessions of the run. */
+  static async open(run: Run, room: RoomStream, index: number): Promise<Session> {
+    const session = new Session(run, room);
+    if (run.wire.framing === 'websocket') session.#upgrade();
+    await run.wire.greet(session, index, room.name);
+    if (session.#greetingLines.length > 0) throw unexpected(session.#greetingLines.join('\n'));
+    session.#state = 'live';
+    return session;
+  }
+
+  /** Makes this session one that publishes. */
+  becomePublisher(roomIndex: number): void {
+    this.#publisherIndex = this.#run.window.add(this, roomIndex);
+    this.#room.addPublisher(this.#publisherIndex);
+  }
+
+  close(): void {
+    this.#state = 'closed';
+    this.#socket.destroy();
+  }
+
+  send(text: string): void {
+    const payload = Buffer.byteLength(text);
+    const header = this.#framing.headerBytes(payload);
+    const frame = Buffer.alloc(header + payload + this.#framing.trailerBytes);
+    frame.write(text, header);
+    this.#framing.seal(frame, header, header + payload);
+    this.#write(frame);
+  }
+
+  async receive(): Promise<string> {
+    while (this.#greetingLines.length === 0) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#greetingLines.shift() as string;
+  }
+
+  publish(first: number, count: number, sentUs: number): void {
+    const { wire } = this.#run;
+    // Every publish is longer than its data, and its data long enough for the longer kind of header.
+    const header = this.#framing.headerBytes(DATA_BYTES);
+    const trailer = this.#framing.trailerBytes;
+    const frames = Buffer.allocUnsafe(count * (header + wire.publishBytesMax + trailer));
+    let end = 0;
+    for (let sequence = first; sequence < first + count; sequence++) {
+      const start = end + header;
+      end = wire.writePublish(frames, start, this.#room.name, this.#publisherIndex, sequence, sentUs);
+      this.#framing.seal(frames, start, end);
+      end += trailer;
+    }
+    this.#write(frames.subarray(0, end));
+  }
+
+  piece(chunk: Buffer, start: number, end: number, endsLine: boolean): void {
+    let at = start;
+    if (this.#partialLength > 0) at = this.#completePartial(chunk, at, end, endsLine);
+    const endsInNewline = end > at && chunk[end - 1] === NEWLINE;
+    const wholeEnd = endsLine ? end : chunk.lastIndexOf(NEWLINE, end - 1) + 1;
+    if (wholeEnd > at) this.#lines(chunk, at, wholeEnd, endsLine && !endsInNewline);
+    if (!endsLine) this.#keep(chunk, Math.max(at, wholeEnd), end);
+  }
+
+  #write(bytes: Buffer): void {
+    this.#socket.write(bytes);
+  }
+
+  #read(chunk: Buffer, length: number): void {
+    if (this.#state === 'closed') return;
+    const run = this.#run;
+    run.bytes += length;
+    run.nowUs = performance.now() * 1000;
+    try {
+      if (this.#state === 'upgrading') this.#readUpgrade(chunk, length);
+      else this.#framing.read(chunk, length);
+    } catch (error) {
+      run.fail(error as Error);
+    }
+  }
+
+  /**
+   * Reads whole lines. `impliedNewline` says that the last one has no `\n` of its own. First all at once against
+   * the room's stream, as far as that goes; then, for a session that is ahead or whose lines hold answers, line
+   * by line.
+   */
+  #lines(chunk: Buffer, start: number, end: number, impliedNewline: boolean): void {
+    let at = start;
+    const bytes = end - start + (impliedNewline ? 1 : 0);
+    const available = this.#room.end - this.#reader.position;
+    const comparable = Math.min(bytes, available);
+    if (comparable > 0) {
+      const endsLine = impliedNewline && comparable === bytes;
+      const compareEnd = endsLine ? end : start + comparable;
+      if (this.#room.matches(this.#reader.position, chunk, start, compareEnd, endsLine)) {
+        this.#advance(comparable);
+        at = compareEnd;
+      }
+    }
+    while (at < end) {
+      const found = chunk.subarray(at, end).indexOf(NEWLINE);
+      const lineEnd = found < 0 ? end : at + found;
+      if (lineEnd > at) this.#line(chunk, at, lineEnd);
+      at = lineEnd + 1;
+    }
+  }
+
+  #line(chunk: Buffer, start: number, end: number): void {
+    const bytes = end - start + 1;
+    const available = this.#room.end - this.#reader.position;
+    if (available >= bytes && this.#room.matches(this.#reader.position, chunk, start, end, true)) {
+      this.#advance(bytes);
+      return;
+    }
+    const line = chunk.subarray(start, end);
+    if (this.#state === 'greeting') {
+      this.#greetingLines.push(line.toString());
+      this.#wake?.();
+      return;
+    }
+    const incoming = this.#run.wire.read(line, this.#room.name);
+    if (incoming.kind === 'publication') {
+      if (available > 0) throw new Error(`not what the room's other sessions received: ${line.toString()}`);
+      this.#room.extend(line, incoming.offset, incoming.epoch);
+      this.#advance(bytes);
+    } else if (incoming.kind === 'answer') {
+      this.#run.window.answered(this.#publisherIndex, incoming.sequence ?? this.#nextAnswer++);
+    } else {
+      this.send(incoming.text);
+    }
+  }
+
+  #advance(bytes: number): void {
+    this.#run.deliveries += this.#room.advance(this.#reader, bytes, this.#run.nowUs);
+  }
+
+  /** Returns where the next line begins. */
+  #completePartial(chunk: Buffer, start: number, end: number, endsLine: boolean): number {
+    const found = chunk.subarray(start, end).indexOf(NEWLINE);
+    if (found < 0 && !endsLine) {
+      this.#keep(chunk, start, end);
+      return end;
+    }
+    const lineEnd = found < 0 ? end : start + found;
+    this.#keep(chunk, start, lineEnd);
+    const length = this.#partialLength;
+    this.#partialLength = 0;
+    this.#line(this.#partial, 0, length);
+    return found < 0 ? end : lineEnd + 1;
+  }
+
+  #keep(chunk: Buffer, start: number, end: number): void {
+    const length = this.#partialLength + end - start;
+    if (length > this.#partial.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * length);
+      this.#partial.copy(larger, 0, 0, this.#partialLength);
+      this.#partial = larger;
+    }
+    chunk.copy(this.#partial, this.#partialLength, start, end);
+    this.#partialLength = length;
+  }
+
+  #upgrade(): void {
+    this.#state = 'upgrading';
+    this.#upgradeKey = randomBytes(16).toString('base64');
+    const lines = [
+      `GET ${this.#run.wire.path} HTTP/1.1`,
+      `Host: ${HOST}:${this.#run.port}`,
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+      `Sec-WebSocket-Key: ${this.#upgradeKey}`,
+    ];
+    this.#write(Buffer.from(`${lines.join('\r\n')}\r\n\r\n`));
+  }
+
+  #readUpgrade(chunk: Buffer, length: number): void {
+    this.#keep(chunk, 0, length);
+    if (this.#partialLength > UPGRADE_BYTES_MAX) throw new Error('an endless answer to the upgrade');
+    const received = this.#partial.subarray(0, this.#partialLength);
+    const headEnd = received.indexOf('\r\n\r\n');
+    if (headEnd < 0) return;
+    const head = received.toString('latin1', 0, headEnd);
+    const accept = createHash('sha1').update(`${this.#upgradeKey}${WEBSOCKET_GUID}`).digest('base64');
+    if (!head.startsWith('HTTP/1.1 101 ') || !head.includes(accept)) throw unexpected(head);
+    if (/sec-websocket-extensions/i.test(head)) throw new Error('the server chose a WebSocket extension');
+    this.#partialLength = 0;
+    this.#state = 'greeting';
+    const rest = Buffer.from(received.subarray(headEnd + 4));
+    if (rest.length > 0) this.#framing.read(rest, rest.length);
+  }
+}

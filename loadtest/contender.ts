@@ -1,0 +1,111 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { startNode, stop } from './children.ts';
+import type { WireName } from './load-plan.ts';
+
+const READY_MS_MAX = 20_000;
+const STOP_GRACE_MS = 5_000;
+/** What a server that fails says last is shown, this much of it. */
+const OUTPUT_CHARACTERS = 2_000;
+
+/** A server that takes part, by the wire that its clients speak. */
+export interface Contender {
+  readonly name: WireName;
+  readonly what: string;
+  readonly script: string;
+  /** Which of the ready line's ports its clients use. */
+  readonly port: 'http' | 'tcp';
+  readonly isTidegate: boolean;
+}
+
+const TIDEGATE = { script: '../dist/main.js', isTidegate: true } as const;
+
+export const CONTENDERS: readonly Contender[] = [
+  { name: 'tidegate-ws', what: 'tidegate, WebSocket', port: 'http', ...TIDEGATE },
+  { name: 'tidegate-tcp', what: 'tidegate, NDJSON on TCP', port: 'tcp', ...TIDEGATE },
+  {
+    name: 'socket.io',
+    what: 'Socket.IO, WebSocket alone, io.to(room).emit',
+    script: './servers/socket-io.ts',
+    port: 'http',
+    isTidegate: false,
+  },
+  {
+    name: 'ws',
+    what: 'bare ws, send to each',
+    script: './servers/bare-ws.ts',
+    port: 'http',
+    isTidegate: false,
+  },
+];
+
+export interface RunningServer {
+  readonly pid: number;
+  readonly port: number;
+  /** Stops the server and removes what it stored. */
+  stop(): Promise<void>;
+}
+
+/** Starts a server on one core, with an empty data directory inside `directory`, and waits until it serves. */
+export async function startServer(contender: Contender, core: number, directory: string): Promise<RunningServer> {
+  const data = await mkdtemp(join(directory, 'tidegate-bench-'));
+  const child = startNode(core, [fileURLToPath(new URL(contender.script, import.meta.url))], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...tidegateSettings(data) },
+  });
+  const stopAll = async (): Promise<void> => {
+    await stop(child, STOP_GRACE_MS);
+    await rm(data, { recursive: true, force: true });
+  };
+  let output = '';
+  const remember = (text: string): void => {
+    output = (output + text).slice(-OUTPUT_CHARACTERS);
+  };
+  child.stderr?.setEncoding('utf8').on('data', remember);
+  const ready = new Promise<Record<string, unknown>>((resolve, reject) => {
+    if (child.stdout === null) throw new Error('the server has no standard output');
+    createInterface(child.stdout).on('line', (line) => {
+      const message = readReady(line);
+      if (message === undefined) remember(`${line}\n`);
+      else resolve(message);
+    });
+    child.once('error', reject);
+    child.once('exit', (code, signal) => reject(new Error(`it ended with ${code ?? signal}`)));
+    setTimeout(() => reject(new Error(`not ready within ${READY_MS_MAX} ms`)), READY_MS_MAX).unref();
+  });
+  try {
+    const message = await ready;
+    const port = message[contender.port];
+    if (typeof port !== 'number' || child.pid === undefined) throw new Error('its ready line lacks a port');
+    return { pid: child.pid, port, stop: stopAll };
+  } catch (error) {
+    await stopAll();
+    throw new Error(`${contender.name} did not start: ${(error as Error).message}\n${output}`);
+  }
+}
+
+/**
+ * Free ports and an empty log. The limits per session are off, since a few sessions publish what in life comes
+ * from many; durability and everything else stay as they are by default.
+ */
+function tidegateSettings(data: string): Record<string, string> {
+  return {
+    TIDEGATE_HTTP_PORT: '0',
+    TIDEGATE_TCP_PORT: '0',
+    TIDEGATE_INTERNAL_PORT: '0',
+    TIDEGATE_DATA_DIR: data,
+    TIDEGATE_LOG_LEVEL: 'info',
+    TIDEGATE_WS_ENGINE: 'ws',
+    TIDEGATE_LIMIT_COMMANDS: '0',
+    TIDEGATE_LIMIT_PUBLISHES: '0',
+    TIDEGATE_LIMIT_BYTES: '0',
+  };
+}
+
+function readReady(line: string): Record<string, unknown> | undefined {
+  if (!line.startsWith('{')) return undefined;
+  const message = JSON.parse(line) as Record<string, unknown>;
+  return message['msg'] === 'ready' ? message : undefined;
+}

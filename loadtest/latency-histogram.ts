@@ -1,0 +1,50 @@
+/** Buckets per power of two: a value is known to within 1/128 of itself. */
+const STEPS = 128;
+const STEP_BITS = 7;
+/** Values up to 2^31 µs, about 36 minutes; longer ones count as that. */
+const VALUE_MAX = 2 ** 31 - 1;
+const BUCKETS = (31 - STEP_BITS + 1) * STEPS;
+
+/**
+ * Counts latencies in µs in buckets whose width grows with the value. Recording is one increment, since it
+ * happens for every delivery, millions of times a second.
+ */
+export class LatencyHistogram {
+  readonly #counts = new Float64Array(BUCKETS);
+
+  record(us: number): void {
+    const index = bucketOf(us);
+    this.#counts[index] = (this.#counts[index] as number) + 1;
+  }
+
+  clear(): void {
+    this.#counts.fill(0);
+  }
+
+  /** The latency in µs that `share` (0–1) of the recorded ones did not exceed; 0 if there are none. */
+  quantileUs(share: number): number {
+    let total = 0;
+    for (const count of this.#counts) total += count;
+    let left = Math.ceil(total * share);
+    if (left === 0) return 0;
+    for (let index = 0; index < BUCKETS; index++) {
+      left -= this.#counts[index] as number;
+      if (left <= 0) return highestIn(index);
+    }
+    return VALUE_MAX;
+  }
+}
+
+function bucketOf(us: number): number {
+  const value = us <= 0 ? 0 : us >= VALUE_MAX ? VALUE_MAX : us | 0;
+  if (value < STEPS) return value;
+  // The highest set bit picks the power of two, the seven bits below it the step within.
+  const shift = 31 - Math.clz32(value) - STEP_BITS;
+  return (shift + 1) * STEPS + ((value >>> shift) - STEPS);
+}
+
+function highestIn(index: number): number {
+  if (index < STEPS) return index;
+  const shift = Math.floor(index / STEPS) - 1;
+  return ((index % STEPS) + STEPS + 1) * 2 ** shift - 1;
+}

@@ -1,0 +1,79 @@
+/** What the bench tells a load process, and what comes back. All of it is plain JSON. */
+
+export type WireName = 'tidegate-ws' | 'tidegate-tcp' | 'socket.io' | 'ws';
+
+export interface Workload {
+  readonly name: string;
+  readonly rooms: number;
+  readonly sessionsPerRoom: number;
+  /** Members of each room that publish. */
+  readonly publishersPerRoom: number;
+}
+
+export interface LoadPlan {
+  readonly wire: WireName;
+  readonly port: number;
+  readonly workload: Workload;
+  readonly serverPid: number;
+  readonly serverCore: number;
+  readonly clientCore: number;
+  readonly task: CalibrationTask | MeasuringTask;
+}
+
+/** Looks for the best window. */
+export interface CalibrationTask {
+  readonly kind: 'calibrate';
+  readonly warmUpMs: number;
+  readonly stepSettleMs: number;
+  readonly stepMs: number;
+  /** A window counts only if its publish→deliver p99 stays within this. */
+  readonly p99MaxMs: number;
+}
+
+export interface MeasuringTask {
+  readonly kind: 'measure';
+  /** Publications open at once in the whole run. */
+  readonly window: number;
+  readonly warmUpMs: number;
+  readonly measureMs: number;
+}
+
+/** One measuring window. CPU figures are shares of one core, 0–1 and above where several threads have several. */
+export interface Measurement {
+  readonly window: number;
+  readonly seconds: number;
+  /** Received and verified within the window, by all sessions together. */
+  readonly deliveries: number;
+  readonly deliveriesPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly serverCpu: number;
+  readonly clientCpu: number;
+  /** Share of the time in which the client's loop was not waiting for something to come. */
+  readonly clientBusy: number;
+  /** Share of each core that neither server nor client used: other load on the machine. */
+  readonly serverCoreOther: number;
+  readonly clientCoreOther: number;
+  /** All bytes read, with frames and answers, by the deliveries. */
+  readonly bytesPerDelivery: number;
+}
+
+export interface LoadResult {
+  readonly kind: 'done';
+  /** Of a calibration each window tried, else one. */
+  readonly measurements: readonly Measurement[];
+  /** Of the whole run, with warm-up and drain: every session's stream was complete. */
+  readonly deliveriesVerified: number;
+}
+
+export interface LoadFailure {
+  readonly kind: 'failed';
+  readonly reason: string;
+}
+
+/** Share of its time beyond which the client can't be said to keep up with the server. */
+export const CLIENT_BUSY_MAX = 0.9;
+
+export function isClientBound(measurement: Measurement): boolean {
+  return Math.max(measurement.clientCpu, measurement.clientBusy) > CLIENT_BUSY_MAX;
+}

@@ -1,0 +1,256 @@
+import { CommandError } from '../protocol/errors.ts';
+import type { Appended } from './room-log.ts';
+
+/** Milliseconds after which it makes sense to try again what the log has no room for. */
+const RETRY_AFTER_MS = 500;
+
+/** Someone who waits for a record's outcome: its publisher, or a retry that came while it was under way. */
+interface Waiter {
+  readonly dataHash: number;
+  /** Whether the record is this one's own, and not that of an earlier call. */
+  readonly first: boolean;
+  /** By the monotonic clock; set once the record is in flight. */
+  deadlineMs: number;
+  readonly resolve: (appended: Appended) => void;
+  readonly reject: (error: CommandError) => void;
+}
+
+/** A record that is to be appended and has no outcome yet. */
+export interface PendingAppend {
+  readonly room: string;
+  readonly partition: number;
+  /** See `dedupeId`. */
+  readonly id: string;
+  readonly dataHash: number;
+  readonly value: Buffer;
+}
+
+interface Entry extends PendingAppend {
+  readonly queuedAtMs: number;
+  /** The record which must be appended before this one, until it is. */
+  predecessor: Entry | undefined;
+  appended: boolean;
+  /** Emptied when the record fails, also where it fails for those who waited alone. */
+  waiters: Waiter[];
+}
+
+export interface AppendQueueSettings {
+  readonly queueRecordsMax: number;
+  /** Bytes of values. */
+  readonly queueBytesMax: number;
+  readonly queueWaitMsMax: number;
+  readonly appendTimeoutMs: number;
+}
+
+/**
+ * Appends on their way into a log: queued in the order of the calls, then one batch in flight, whose outcome
+ * comes for all of it at once. Keeps the bounds and the deadlines, lets retries wait for the record that is
+ * under way already, and fails what was to come after a record that failed.
+ */
+export class AppendQueue {
+  readonly #settings: AppendQueueSettings;
+  /** By the monotonic clock, milliseconds. */
+  readonly #monotonic: () => number;
+  readonly #pending = new Map<string, Entry>();
+  /** Ids that were refused since the loop's last turn: their callers can't have learned it yet. */
+  readonly #justRefused = new Set<string>();
+  #queue: Entry[] = [];
+  #flight: Entry[] = [];
+  #waiters = 0;
+  #bytes = 0;
+  #sentAtMs = 0;
+
+  constructor(settings: AppendQueueSettings, monotonic: () => number = () => performance.now()) {
+    this.#settings = settings;
+    this.#monotonic = monotonic;
+  }
+
+  /** Callers without an answer. */
+  get waiters(): number {
+    return this.#waiters;
+  }
+
+  /** Bytes of values that are queued or in flight. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  /** Milliseconds since the batch in flight was taken, or 0 if there is none. */
+  get flightMs(): number {
+    return this.#flight.length === 0 ? 0 : this.#monotonic() - this.#sentAtMs;
+  }
+
+  /** Whether a record with this id is queued or in flight. */
+  has(id: string): boolean {
+    return this.#pending.has(id);
+  }
+
+  /** Waits for the outcome of a record that is queued or in flight. */
+  attach(id: string, dataHash: number): Promise<Appended> {
+    const entry = this.#pending.get(id);
+    if (entry === undefined) throw new Error('nothing with this id is pending');
+    if (this.#waiters >= this.#settings.queueRecordsMax) return this.refuse(id, overloaded('too many publishes wait'));
+    return this.#wait(entry, dataHash, false);
+  }
+
+  /** @param after id of the record without whose success this one fails */
+  add(append: PendingAppend, after: string | undefined): Promise<Appended> {
+    const predecessor = after === undefined ? undefined : this.#pending.get(after);
+    const { queueRecordsMax, queueBytesMax } = this.#settings;
+    if (after !== undefined && this.#hasFailed(after, predecessor)) return this.refuse(append.id, predecessorFailed());
+    if (this.#waiters >= queueRecordsMax || this.#pending.size >= queueRecordsMax) {
+      return this.refuse(append.id, overloaded('too many publishes wait'));
+    }
+    if (this.#bytes + append.value.length > queueBytesMax) {
+      return this.refuse(append.id, overloaded('too many bytes of publishes wait'));
+    }
+    const entry: Entry = { ...append, queuedAtMs: this.#monotonic(), predecessor, appended: false, waiters: [] };
+    this.#justRefused.delete(append.id);
+    this.#pending.set(append.id, entry);
+    this.#queue.push(entry);
+    this.#bytes += append.value.length;
+    return this.#wait(entry, append.dataHash, true);
+  }
+
+  /**
+   * Refuses a publish at once, and until the loop's next turn all that is to come after it: their session may
+   * hand them in before it can have learned of this.
+   */
+  refuse(id: string, error: CommandError): Promise<never> {
+    if (this.#justRefused.size === 0) setImmediate(() => this.#justRefused.clear());
+    this.#justRefused.add(id);
+    return Promise.reject(error);
+  }
+
+  /** Takes all that is queued into flight; there must be no other batch. */
+  take(): readonly PendingAppend[] {
+    this.#expireQueued();
+    this.#flight = this.#queue;
+    this.#queue = [];
+    this.#sentAtMs = this.#monotonic();
+    for (const entry of this.#flight) {
+      for (const waiter of entry.waiters) waiter.deadlineMs = this.#sentAtMs + this.#settings.appendTimeoutMs;
+    }
+    return this.#flight;
+  }
+
+  /** The batch in flight is in the log: `positions` has the first record of each id, in the batch's order. */
+  succeed(outcomes: readonly Appended[]): void {
+    const flight = this.#endFlight();
+    for (const [index, entry] of flight.entries()) {
+      const outcome = outcomes[index];
+      if (outcome === undefined) throw new Error('a batch without all of its outcomes');
+      entry.appended = true;
+      for (const waiter of entry.waiters) {
+        if (waiter.dataHash !== entry.dataHash) waiter.reject(midConflict());
+        else waiter.resolve(waiter.first ? outcome : { ...outcome, duplicate: true });
+      }
+      this.#forget(entry);
+    }
+    for (const entry of this.#queue) {
+      if (entry.predecessor?.appended) entry.predecessor = undefined;
+    }
+  }
+
+  /** The batch in flight failed for all who still wait, and for what was to come after it. */
+  fail(error: () => CommandError): void {
+    for (const entry of this.#endFlight()) this.#reject(entry, error);
+    this.#failSuccessors();
+  }
+
+  /** Fails what is queued, as when nothing can be sent any more. */
+  failQueued(error: () => CommandError): void {
+    const queue = this.#queue;
+    this.#queue = [];
+    for (const entry of queue) this.#reject(entry, error);
+  }
+
+  /** Applies the deadlines; called from time to time. */
+  expire(): void {
+    this.#expireQueued();
+    const now = this.#monotonic();
+    let expired = false;
+    for (const entry of this.#flight) {
+      if (entry.waiters.length === 0 || !entry.waiters.some((waiter) => waiter.deadlineMs <= now)) continue;
+      expired = true;
+      const late = entry.waiters.filter((waiter) => waiter.deadlineMs <= now);
+      entry.waiters = entry.waiters.filter((waiter) => waiter.deadlineMs > now);
+      this.#waiters -= late.length;
+      for (const waiter of late) waiter.reject(unknownOutcome('the append was not confirmed in time'));
+    }
+    if (expired) this.#failSuccessors();
+  }
+
+  #expireQueued(): void {
+    const oldest = this.#monotonic() - this.#settings.queueWaitMsMax;
+    const expired = this.#queue.findIndex((entry) => entry.queuedAtMs > oldest);
+    const count = expired === -1 ? this.#queue.length : expired;
+    if (count === 0) return;
+    for (const entry of this.#queue.splice(0, count)) {
+      this.#reject(entry, () => overloaded('the log is too slow: the publish waited too long'));
+    }
+    this.#failSuccessors();
+  }
+
+  /** Fails what is queued behind a record for which nobody waits any more, in order, so that it carries on. */
+  #failSuccessors(): void {
+    this.#queue = this.#queue.filter((entry) => {
+      if (entry.predecessor === undefined || entry.predecessor.waiters.length > 0) return true;
+      this.#reject(entry, predecessorFailed);
+      return false;
+    });
+  }
+
+  #hasFailed(after: string, predecessor: Entry | undefined): boolean {
+    if (predecessor === undefined) return this.#justRefused.has(after);
+    // A retry with other data waits for `mid_conflict` at best, and what comes after it means that one.
+    const newest = predecessor.waiters.at(-1);
+    return newest === undefined || newest.dataHash !== predecessor.dataHash;
+  }
+
+  #wait(entry: Entry, dataHash: number, first: boolean): Promise<Appended> {
+    this.#waiters++;
+    const deadlineMs = this.#monotonic() + this.#settings.appendTimeoutMs;
+    return new Promise((resolve, reject) => entry.waiters.push({ dataHash, first, deadlineMs, resolve, reject }));
+  }
+
+  #reject(entry: Entry, error: () => CommandError): void {
+    const waiters = entry.waiters;
+    this.#forget(entry);
+    for (const waiter of waiters) waiter.reject(error());
+  }
+
+  #forget(entry: Entry): void {
+    this.#waiters -= entry.waiters.length;
+    this.#bytes -= entry.value.length;
+    entry.waiters = [];
+    entry.predecessor = undefined;
+    this.#pending.delete(entry.id);
+  }
+
+  #endFlight(): Entry[] {
+    const flight = this.#flight;
+    this.#flight = [];
+    return flight;
+  }
+}
+
+export function overloaded(message: string): CommandError {
+  return new CommandError('overloaded', message, RETRY_AFTER_MS);
+}
+
+export function unknownOutcome(message: string): CommandError {
+  return new CommandError('unknown_outcome', message);
+}
+
+export function midConflict(): CommandError {
+  return new CommandError('mid_conflict', 'this mid was used by this user in this room for other data');
+}
+
+function predecessorFailed(): CommandError {
+  return overloaded('the publish named by `after` failed');
+}

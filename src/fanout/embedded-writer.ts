@@ -1,0 +1,184 @@
+/** The thread that changes the log: opens it, commits batches, lets retention pass between them. */
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { parentPort, workerData } from 'node:worker_threads';
+import { DataDirectoryError, dataFiles, prepareDataDirectory, syncDirectory } from './data-directory.ts';
+import { DirectoryLock } from './directory-lock.ts';
+import type { Commit, FromWriter, ToWriter, WriterData } from './embedded-messages.ts';
+import { Retention } from './embedded-retention.ts';
+import {
+  checkSound,
+  checksumOf,
+  createSchema,
+  isBlank,
+  numberOf,
+  openDatabase,
+  prepareToWrite,
+  readEpoch,
+  readMeta,
+  rollBack,
+  writeMeta,
+} from './embedded-schema.ts';
+import { type PartitionEnds, readEnds, readWindow } from './embedded-window.ts';
+import { recordKey, unpackRecords } from './record-block.ts';
+import { describeError, SQLITE, sqliteCode } from './sqlite-error.ts';
+
+class Writer {
+  readonly #lock: DirectoryLock;
+  readonly #database: DatabaseSync;
+  readonly #insert: StatementSync;
+  readonly #retention: Retention;
+  #retaining = false;
+
+  constructor(data: WriterData, lock: DirectoryLock) {
+    const { directory, partitions } = data;
+    this.#lock = lock;
+    const path = dataFiles(directory).log;
+    this.#database = openDatabase(path, { readOnly: false });
+    try {
+      const blank = isBlank(this.#database);
+      if (!blank) checkSound(this.#database, path);
+      prepareToWrite(this.#database, data.synced);
+      if (blank) createSchema(this.#database, partitions);
+      const epoch = readEpoch(this.#database, path, partitions);
+      syncDirectory(directory);
+      const clock = numberOf({ clock: readMeta(this.#database, 'clock') ?? 0 }, 'clock');
+      const ends = this.#readPartitions(data, path);
+      this.#insert = this.#database.prepare(
+        'INSERT INTO records (key, ts, room, id, data_hash, checksum, value) VALUES (?, ?, ?, ?, ?, ?, ?)',
+      );
+      this.#retention = new Retention(this.#database, partitions, data);
+      post({
+        kind: 'opened',
+        epoch,
+        ends: ends.map(({ end }) => end),
+        clock: ends.reduce((newest, { ts }) => Math.max(newest, ts), clock),
+      });
+    } catch (error) {
+      this.#database.close();
+      throw error;
+    }
+  }
+
+  commit(batch: Commit): void {
+    let committing = false;
+    try {
+      this.#database.exec('BEGIN IMMEDIATE');
+      this.#write(batch);
+      committing = true;
+      this.#database.exec('COMMIT');
+    } catch (error) {
+      // Throws if the connection stays in the transaction, and the thread ends: nothing could be told any more.
+      rollBack(this.#database);
+      const code = sqliteCode(error);
+      // An offset was given twice: what the log says of its end is not what is in it.
+      if (code === SQLITE.constraint) throw error;
+      // Before COMMIT no frame that counts was written. SQLITE_FULL at COMMIT means that its last frame, the one
+      // that makes the others count, could not be written. Any other failure, as of the fsync, leaves it open
+      // what a crash would bring back.
+      //
+      // The database is *not* opened anew after a failed fsync: the kernel marks the pages that it could not
+      // write as clean, so that a new connection would read, and trust, frames that the disk doesn't have. This
+      // one counts them as never written: its next transaction overwrites them and syncs them again.
+      const unknown = committing && code !== SQLITE.full;
+      post({ kind: 'commitFailed', outcome: unknown ? 'unknown' : 'refused', message: inWords(error) });
+      return;
+    }
+    post({ kind: 'committed' });
+  }
+
+  /** Begins a pass; between its steps, batches that came meanwhile are committed. */
+  retain(now: number): void {
+    if (this.#retaining) return;
+    this.#retaining = true;
+    let recordsDeleted = 0;
+    let roomsForgotten = 0;
+    const finish = (failure?: string) => {
+      this.#retaining = false;
+      post({ kind: 'retained', recordsDeleted, roomsForgotten, failure });
+    };
+    const step = () => {
+      if (!this.#retaining) return;
+      try {
+        const done = this.#retention.step(now);
+        if (done === undefined) return finish();
+        recordsDeleted += done.recordsDeleted;
+        roomsForgotten += done.roomsForgotten;
+      } catch (error) {
+        return finish(inWords(error));
+      }
+      setImmediate(step);
+    };
+    step();
+  }
+
+  close(): void {
+    this.#retaining = false;
+    this.#database.close();
+    this.#lock.release();
+  }
+
+  /** Reads where each partition ends, and sends what the dedupe window needs of it. */
+  #readPartitions(data: WriterData, path: string): PartitionEnds[] {
+    const partitions: PartitionEnds[] = [];
+    for (let partition = 0; partition < data.partitions; partition++) {
+      const ends = readEnds(this.#database, partition);
+      for (const block of readWindow(this.#database, path, partition, ends, ends.ts - data.windowSpanMs)) {
+        post({ kind: 'window', block }, [block]);
+      }
+      partitions.push(ends);
+    }
+    return partitions;
+  }
+
+  #write(batch: Commit): void {
+    const records = unpackRecords(batch.block);
+    if (records.length === 0) writeMeta(this.#database, 'probe', Date.now());
+    for (const [index, record] of records.entries()) {
+      const { ts, dataHash, value } = record;
+      const key = recordKey(record.partition, record.offset);
+      const room = batch.rooms[index] ?? '';
+      const id = Buffer.from(record.id, 'latin1');
+      const checksum = checksumOf({ key, ts, room, id, dataHash, value });
+      this.#insert.run(key, ts, room, id, dataHash, checksum, value);
+    }
+  }
+}
+
+function inWords(error: unknown): string {
+  const code = sqliteCode(error);
+  if (code === SQLITE.full) return 'the disk is full';
+  if (code === SQLITE.corrupt) return `the log's file is damaged: ${describeError(error)}`;
+  if (code === SQLITE.busy) return `another program holds the log's file: ${describeError(error)}`;
+  return `the disk refuses: ${describeError(error)}`;
+}
+
+function post(message: FromWriter, transfer: ArrayBuffer[] = []): void {
+  parentPort?.postMessage(message, transfer);
+}
+
+function open(): Writer | undefined {
+  const data = workerData as WriterData;
+  let lock: DirectoryLock | undefined;
+  try {
+    prepareDataDirectory(data.directory);
+    lock = new DirectoryLock(data.directory);
+    // Looked at once more now that nobody else can fill it.
+    prepareDataDirectory(data.directory);
+    return new Writer(data, lock);
+  } catch (error) {
+    lock?.release();
+    const words = error instanceof DataDirectoryError ? error.message : describeError(error);
+    post({ kind: 'refused', message: words });
+    return undefined;
+  }
+}
+
+const writer = open();
+if (writer !== undefined) {
+  parentPort?.on('message', (message: ToWriter) => {
+    if (message.kind === 'commit') return writer.commit(message);
+    if (message.kind === 'retain') return writer.retain(message.now);
+    writer.close();
+    parentPort?.close();
+  });
+}

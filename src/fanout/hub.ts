@@ -1,0 +1,298 @@
+import type { Framing } from '../protocol/dialect.ts';
+import { partitionOf } from './partition.ts';
+import type { Position, Publication } from './publication.ts';
+import type { Gap, RoomLog } from './room-log.ts';
+
+/** Who hears a room: a session. */
+export interface Subscriber {
+  readonly framing: Framing;
+  /** Queues framed bytes that other subscribers share. Must not throw. */
+  push(chunk: Buffer): void;
+  /** Tells that the room could not be kept gapless and is suspended. */
+  resync(room: string, position: Position, gap: Gap | undefined): void;
+}
+
+/**
+ * - `joining`: the join's reply is not out yet;
+ * - `live`: publications are pushed;
+ * - `catching-up`: the client asks for pages, nothing is pushed;
+ * - `suspended`: after a `resync`, until the client joins again.
+ */
+export type SubscriptionState = 'joining' | 'live' | 'catching-up' | 'suspended';
+
+/** One subscriber in one room. */
+export class Subscription {
+  readonly subscriber: Subscriber;
+  readonly room: Room;
+  #state: SubscriptionState = 'joining';
+  /** The offset up to which the subscriber has been given the room; not moved by pushes. */
+  #offset = -1;
+
+  constructor(subscriber: Subscriber, room: Room) {
+    this.subscriber = subscriber;
+    this.room = room;
+  }
+
+  get state(): SubscriptionState {
+    return this.#state;
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** From now on every publication above `offset` is pushed, beginning with the tick under way. */
+  goLive(offset: number): void {
+    this.#set('live', offset);
+  }
+
+  catchUp(offset: number): void {
+    this.#set('catching-up', offset);
+  }
+
+  suspend(): void {
+    this.#set('suspended', this.#offset);
+  }
+
+  #set(state: SubscriptionState, offset: number): void {
+    this.#state = state;
+    this.#offset = offset;
+    if (state === 'live') this.room.live.add(this);
+    else this.room.live.delete(this);
+  }
+}
+
+/** A room with at least one local subscription or reading. */
+export class Room {
+  readonly name: string;
+  readonly partition: number;
+  readonly live = new Set<Subscription>();
+  /** Subscriptions in whatever state, and readings: while there are any, the hub keeps the room. */
+  references = 0;
+  /** Publications of the tick under way, in offset order. */
+  pending: Publication[] = [];
+  pendingBytes = 0;
+  /** Recent publications, kept only while somebody reads the room's past. */
+  recent: RecentPublications | null = null;
+
+  constructor(name: string, partition: number) {
+    this.name = name;
+    this.partition = partition;
+  }
+}
+
+/** What arrived in a room since a reading of its past began, so that past and present meet without a race. */
+export class RecentPublications {
+  readers = 0;
+  readonly publications: Publication[] = [];
+  /** Offsets up to and with this one may have been let go again. */
+  lostThrough: number;
+  #bytes = 0;
+  readonly #bytesMax: number;
+
+  constructor(through: number, bytesMax: number) {
+    this.lostThrough = through;
+    this.#bytesMax = bytesMax;
+  }
+
+  add(publication: Publication): void {
+    this.publications.push(publication);
+    this.#bytes += publication.value.length;
+    while (this.#bytes > this.#bytesMax) {
+      const oldest = this.publications.shift();
+      if (oldest === undefined) break;
+      this.#bytes -= oldest.value.length;
+      this.lostThrough = oldest.offset;
+    }
+  }
+}
+
+/** A reading of a room's past under way. Between `end` and `close`, nothing that arrives is forgotten silently. */
+export interface Reading {
+  /** The room's end when the reading began: read the log up to here. */
+  readonly through: number;
+  /** The room's end now. */
+  readonly end: number;
+  /** What arrived behind `through`, oldest first; not `complete` if it was more than is kept: the newest are. */
+  arrived(): { readonly publications: readonly Publication[]; readonly complete: boolean };
+  /** Idempotent. */
+  close(): void;
+}
+
+export interface HubSettings {
+  /** Milliseconds that a tick may last when the node is busy; when it is idle a tick lasts none. 0–1000. */
+  readonly tickMaxMs: number;
+  /** Bytes of publications of one room that end its tick at once; must be below the outbox's bound. */
+  readonly tickBytesMax: number;
+  /** Bytes of recent publications kept for a room while its past is read. */
+  readonly recentBytesMax: number;
+}
+
+/**
+ * Hands publications from the log's tail to the local subscribers. A publication is encoded once for each kind
+ * of message, a room's tick is framed once for each framing, and every session gets references to those bytes.
+ */
+export class Hub {
+  readonly #rooms = new Map<string, Room>();
+  readonly #log: Pick<RoomLog, 'ends' | 'partitions'>;
+  readonly #settings: HubSettings;
+  /** Called at the end of a tick, when every push of it is queued. */
+  readonly #onTick: () => void;
+  #dirty: Room[] = [];
+  #timer: NodeJS.Timeout | NodeJS.Immediate | null = null;
+  #lastTickEndedMs = 0;
+  #lastTickTookMs = 0;
+
+  constructor(log: Pick<RoomLog, 'ends' | 'partitions'>, settings: HubSettings, onTick: () => void) {
+    this.#log = log;
+    this.#settings = settings;
+    this.#onTick = onTick;
+  }
+
+  get roomCount(): number {
+    return this.#rooms.size;
+  }
+
+  /** The offset of the newest publication that any room of this room's partition has seen. */
+  end(room: string): number {
+    return this.#endOf(partitionOf(room, this.#log.partitions));
+  }
+
+  subscribe(subscriber: Subscriber, roomName: string): Subscription {
+    const room = this.#reference(roomName);
+    return new Subscription(subscriber, room);
+  }
+
+  unsubscribe(subscription: Subscription): void {
+    subscription.room.live.delete(subscription);
+    this.#release(subscription.room);
+  }
+
+  /** Begins a reading of a room's past, which must be closed. */
+  read(roomName: string): Reading {
+    const room = this.#reference(roomName);
+    const through = this.#endOf(room.partition);
+    room.recent ??= new RecentPublications(through, this.#settings.recentBytesMax);
+    const recent = room.recent;
+    recent.readers += 1;
+    let closed = false;
+    const endOf = () => this.#endOf(room.partition);
+    const release = () => this.#release(room);
+    return {
+      through,
+      get end() {
+        return endOf();
+      },
+      arrived: () => ({
+        publications: recent.publications.filter(({ offset }) => offset > through),
+        complete: recent.lostThrough <= through,
+      }),
+      close() {
+        if (closed) return;
+        closed = true;
+        recent.readers -= 1;
+        if (recent.readers === 0) room.recent = null;
+        release();
+      },
+    };
+  }
+
+  /** The log's tail: publications in offset order within a partition. */
+  receive(publications: readonly Publication[]): void {
+    for (const publication of publications) {
+      const room = this.#rooms.get(publication.room);
+      if (room === undefined) continue;
+      room.recent?.add(publication);
+      if (room.live.size === 0) continue;
+      if (room.pending.length === 0) this.#dirty.push(room);
+      room.pending.push(publication);
+      room.pendingBytes += publication.value.length;
+      if (room.pendingBytes >= this.#settings.tickBytesMax) this.#tick();
+    }
+    if (this.#dirty.length > 0) this.#schedule();
+  }
+
+  /** Ends the tick under way now. */
+  flush(): void {
+    if (this.#dirty.length > 0) this.#tick();
+  }
+
+  /**
+   * The next tick ends as long after the last one as that one took, but `tickMaxMs` at most: an idle node adds
+   * no latency, and a busy one spends at least half of its time on something else than delivering.
+   */
+  #schedule(): void {
+    if (this.#timer !== null) return;
+    const restMs = Math.min(this.#settings.tickMaxMs, this.#lastTickTookMs);
+    const waitMs = this.#lastTickEndedMs + restMs - performance.now();
+    if (waitMs <= 0) this.#tick();
+    else if (waitMs < 1) this.#timer = setImmediate(() => this.#tick());
+    else this.#timer = setTimeout(() => this.#tick(), waitMs);
+  }
+
+  #tick(): void {
+    if (this.#timer !== null) {
+      // One of the two is the wrong kind, and ignored.
+      clearTimeout(this.#timer as NodeJS.Timeout);
+      clearImmediate(this.#timer as NodeJS.Immediate);
+      this.#timer = null;
+    }
+    const startedMs = performance.now();
+    const rooms = this.#dirty;
+    this.#dirty = [];
+    for (const room of rooms) deliver(room);
+    this.#onTick();
+    this.#lastTickEndedMs = performance.now();
+    this.#lastTickTookMs = this.#lastTickEndedMs - startedMs;
+  }
+
+  #endOf(partition: number): number {
+    return this.#log.ends()[partition] ?? -1;
+  }
+
+  #reference(name: string): Room {
+    let room = this.#rooms.get(name);
+    if (room === undefined) {
+      room = new Room(name, partitionOf(name, this.#log.partitions));
+      this.#rooms.set(name, room);
+    }
+    room.references += 1;
+    return room;
+  }
+
+  #release(room: Room): void {
+    room.references -= 1;
+    if (room.references === 0) this.#rooms.delete(room.name);
+  }
+}
+
+/** Gives a room's tick to its live subscribers. */
+function deliver(room: Room): void {
+  const publications = room.pending;
+  room.pending = [];
+  room.pendingBytes = 0;
+  const first = publications[0];
+  if (first === undefined) return;
+  const messages = new Map<Framing['message'], readonly Buffer[]>();
+  const batches = new Map<Framing, Buffer>();
+  for (const subscription of room.live) {
+    const { framing } = subscription.subscriber;
+    let payloads = messages.get(framing.message);
+    if (payloads === undefined) {
+      payloads = publications.map(framing.message);
+      messages.set(framing.message, payloads);
+    }
+    if (subscription.offset < first.offset) {
+      let batch = batches.get(framing);
+      if (batch === undefined) {
+        batch = framing.frame(payloads);
+        batches.set(framing, batch);
+      }
+      subscription.subscriber.push(batch);
+    } else {
+      // It went live within this tick: what it was given already must not come again.
+      const rest = payloads.filter((_, i) => (publications[i]?.offset ?? -1) > subscription.offset);
+      if (rest.length > 0) subscription.subscriber.push(framing.frame(rest));
+    }
+  }
+}

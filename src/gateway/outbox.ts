@@ -1,0 +1,121 @@
+import type { Transport } from './transport.ts';
+
+/** Collects the outboxes that were added to within one turn of the loop and writes each once at its end. */
+export class OutboxFlusher {
+  #dirty: Outbox[] = [];
+  #scheduled = false;
+
+  add(outbox: Outbox): void {
+    this.#dirty.push(outbox);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // A microtask runs when the callback under way has ended: behind all commands of one chunk, or all acks of
+    // one batch, and still before the loop goes on.
+    queueMicrotask(() => this.flush());
+  }
+
+  /** Writes what is queued now. */
+  flush(): void {
+    this.#scheduled = false;
+    // Flushing may let blocked sessions go on, which may queue more.
+    while (this.#dirty.length > 0) {
+      const dirty = this.#dirty;
+      this.#dirty = [];
+      for (const outbox of dirty) outbox.flush();
+    }
+  }
+}
+
+/** Bytes on their way to sessions that only one session gets, over the whole node. */
+export class UnsharedBytes {
+  readonly bytesMax: number;
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  add(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
+  release(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+
+  /** Whether `bytes` more would still be within the bound. */
+  hasRoomFor(bytes: number): boolean {
+    return this.#bytes + bytes <= this.bytesMax;
+  }
+}
+
+/**
+ * What waits to be written to one session: references to buffers, most of them shared with other sessions, in
+ * order. The bound is the session's to keep; the outbox counts.
+ */
+export class Outbox {
+  readonly #transport: Transport;
+  readonly #flusher: OutboxFlusher;
+  readonly #unshared: UnsharedBytes;
+  readonly #onFlushed: () => void;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  #unsharedBytes = 0;
+
+  constructor(transport: Transport, flusher: OutboxFlusher, unshared: UnsharedBytes, onFlushed: () => void) {
+    this.#transport = transport;
+    this.#flusher = flusher;
+    this.#unshared = unshared;
+    this.#onFlushed = onFlushed;
+  }
+
+  /** Bytes that the kernel has not taken: queued here or in the transport. */
+  get bytes(): number {
+    return this.#bytes + this.#transport.bufferedBytes;
+  }
+
+  addShared(chunk: Buffer): void {
+    if (this.#chunks.length === 0) this.#flusher.add(this);
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+  }
+
+  addUnshared(chunk: Buffer): void {
+    this.#unsharedBytes += chunk.length;
+    this.#unshared.add(chunk.length);
+    this.addShared(chunk);
+  }
+
+  /** One gathered write. */
+  flush(): void {
+    if (this.#chunks.length > 0) {
+      const chunks = this.#chunks;
+      this.#chunks = [];
+      this.#bytes = 0;
+      this.#transport.write(chunks);
+    }
+    this.drained();
+    this.#onFlushed();
+  }
+
+  /** To be called when the transport has written everything; harmless at other times. */
+  drained(): void {
+    if (this.#unsharedBytes > 0 && this.bytes === 0) this.#releaseUnshared();
+  }
+
+  /** Forgets what waits; the transport is gone. */
+  close(): void {
+    this.#chunks = [];
+    this.#bytes = 0;
+    this.#releaseUnshared();
+  }
+
+  #releaseUnshared(): void {
+    this.#unshared.release(this.#unsharedBytes);
+    this.#unsharedBytes = 0;
+  }
+}

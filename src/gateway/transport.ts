@@ -1,0 +1,43 @@
+import type { OVERSIZE } from '../protocol/line-splitter.ts';
+
+/**
+ * One connection as a session sees it: lines in, shared buffers out. Whatever a transport's library does by
+ * itself (pings, close handshakes, TLS) stays behind this port.
+ */
+export interface Transport {
+  /** The peer's address, without port. */
+  readonly remoteAddress: string;
+  /** Bytes written that the kernel has not taken yet. */
+  readonly bufferedBytes: number;
+  /**
+   * The next complete line, without its line break, or null if there is none. A transport stops reading its
+   * socket while lines wait here, and goes on once `read` has returned null: so a session that does not read
+   * is backpressure for its client.
+   */
+  read(): Buffer | typeof OVERSIZE | null;
+  /** Writes framed buffers in order, gathered into one system call where possible. They must not change after. */
+  write(chunks: readonly Buffer[]): void;
+  /**
+   * Ends the connection in good order after what was written: with `code` where the transport knows close
+   * codes, destroyed after `CLOSE_TIMEOUT_MS` if the peer does not follow. What still comes in is thrown away.
+   * Idempotent.
+   */
+  close(code: number, reason: string): void;
+  /** Destroys the connection now, with a reset. Idempotent. */
+  terminate(): void;
+}
+
+/** What a transport tells its session. */
+export interface TransportListener {
+  /** Lines may be there to read, or the client has ended its side; see {@link Transport.read}. */
+  onReadable(): void;
+  /** All bytes written were taken by the kernel. */
+  onDrained(): void;
+  /** The client has sent its last byte, but may still read. Lines that came before can still be read. */
+  onInputEnd(): void;
+  /** The connection is gone. Called once, last. */
+  onClosed(): void;
+}
+
+/** Milliseconds for which a closing peer is waited for. */
+export const CLOSE_TIMEOUT_MS = 5_000;

@@ -1,0 +1,91 @@
+import type { Duplex } from 'node:stream';
+import type { WebSocket } from 'ws';
+import { LineSplitter, type OVERSIZE } from '../protocol/line-splitter.ts';
+import type { Transport, TransportListener } from './transport.ts';
+
+const LF = Buffer.from('\n');
+/** RFC 6455 section 7.4.1: a kind of data that the endpoint cannot accept. */
+const UNSUPPORTED_DATA = 1003;
+
+/**
+ * A WebSocket served by `ws`: it reads, keeps the handshakes and answers pings. Text frames are written past it,
+ * straight to the socket, because they come framed already and shared; `ws` writes each frame of its own whole,
+ * so that the two never mix within one.
+ */
+export class WsTransport implements Transport {
+  readonly remoteAddress: string;
+  readonly #ws: WebSocket;
+  readonly #socket: Duplex;
+  readonly #lines = new LineSplitter();
+  #allRead = true;
+  #closed = false;
+
+  constructor(ws: WebSocket, socket: Duplex, remoteAddress: string) {
+    this.#ws = ws;
+    this.#socket = socket;
+    this.remoteAddress = remoteAddress;
+  }
+
+  /** Begins to report to the session. */
+  attach(listener: TransportListener): void {
+    const closed = () => {
+      if (this.#closed) return;
+      this.#closed = true;
+      listener.onClosed();
+    };
+    this.#ws.on('message', (data: Buffer, isBinary: boolean) => {
+      if (this.#closed) return;
+      if (isBinary) {
+        this.#ws.close(UNSUPPORTED_DATA, 'binary');
+        closed();
+        return;
+      }
+      this.#lines.push(data);
+      this.#lines.push(LF);
+      this.#allRead = false;
+      listener.onReadable();
+      if (!this.#allRead && !this.#closed) this.#ws.pause();
+    });
+    // Frames that break RFC 6455 or our bounds: ws has closed with the code for it, and tells the reason here.
+    this.#ws.on('error', closed);
+    this.#ws.on('close', closed);
+    this.#socket.on('drain', () => listener.onDrained());
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  read(): Buffer | typeof OVERSIZE | null {
+    const line = this.#lines.next();
+    this.#allRead = line === null;
+    if (this.#allRead && this.#ws.isPaused) this.#ws.resume();
+    return line;
+  }
+
+  write(chunks: readonly Buffer[]): void {
+    // Nothing may follow a close frame.
+    if (this.#ws.readyState !== this.#ws.OPEN) return;
+    const [first] = chunks;
+    if (chunks.length === 1 && first !== undefined) {
+      this.#socket.write(first);
+      return;
+    }
+    this.#socket.cork();
+    for (const chunk of chunks) this.#socket.write(chunk);
+    this.#socket.uncork();
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    // ws ends the connection by itself if the peer's close frame does not come (its closeTimeout).
+    this.#ws.resume();
+    this.#ws.close(code, reason);
+  }
+
+  terminate(): void {
+    this.#closed = true;
+    this.#ws.terminate();
+  }
+}

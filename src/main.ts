@@ -1,0 +1,115 @@
+#!/usr/bin/env node
+import { parseArgs } from 'node:util';
+import { pino } from 'pino';
+import { startApp } from './app.ts';
+import { ConfigError, describeVariables, readConfig, withoutEffect } from './config.ts';
+import { backupLog, restoreLog } from './fanout/backup.ts';
+import { checkDataDirectory, DataDirectoryError } from './fanout/data-directory.ts';
+import { VERSION } from './version.ts';
+
+const USAGE = `tidegate: a real-time chat gateway for raw TCP and WebSocket
+
+usage:
+  tidegate                 run the gateway
+  tidegate check           say whether the settings and the data directory are good, and what is in effect
+  tidegate backup FILE     copy the log of TIDEGATE_DATA_DIR into FILE, also while a gateway runs on it
+  tidegate restore FILE    make an empty TIDEGATE_DATA_DIR from FILE; the log gets a new epoch
+  tidegate --help          this text
+  tidegate --version       the version
+
+settings, from the environment [default]:
+`;
+
+/** A second signal this long after the first one means it; npm may pass one signal on twice. */
+const SECOND_SIGNAL_MS = 1_000;
+
+try {
+  await run();
+} catch (error) {
+  // What an operator can mend is said in words; anything else with its stack.
+  const isOurs = error instanceof ConfigError || error instanceof DataDirectoryError || isListenError(error);
+  process.stderr.write(`tidegate: ${isOurs ? error.message : ((error as Error).stack ?? error)}\n`);
+  process.exit(1);
+}
+
+async function run(): Promise<void> {
+  const { values, positionals } = parseCommandLine();
+  const [command, file] = positionals;
+  if (values.help) process.stdout.write(`${USAGE}${describeVariables()}\n`);
+  else if (values.version) process.stdout.write(`${VERSION}\n`);
+  else if (command === undefined) await serve();
+  else if (command === 'check' && file === undefined) await check();
+  else if (command === 'backup' && file !== undefined) await backup(file);
+  else if (command === 'restore' && file !== undefined) await restore(file);
+  else throw new ConfigError(`cannot understand "${positionals.join(' ')}"; tidegate --help says what there is`);
+}
+
+function parseCommandLine() {
+  try {
+    const options = { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean', short: 'v' } } as const;
+    return parseArgs({ options, allowPositionals: true });
+  } catch (error) {
+    throw new ConfigError(`${(error as Error).message}; tidegate --help says what there is`);
+  }
+}
+
+async function serve(): Promise<void> {
+  const config = readConfig(process.env);
+  const logger = pino({ level: config.logLevel, base: { pid: process.pid, node: config.nodeId } });
+  const fail = (error: Error) => {
+    logger.fatal({ err: error }, 'cannot go on');
+    process.exit(1);
+  };
+  process.on('uncaughtException', fail);
+  for (const name of withoutEffect(process.env)) logger.warn({ name }, 'set, but without effect in this version');
+  const app = await startApp(config, logger, fail);
+
+  let signalledMs: number | null = null;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (signalledMs !== null) {
+      if (performance.now() - signalledMs >= SECOND_SIGNAL_MS) process.exit(1);
+      return;
+    }
+    signalledMs = performance.now();
+    logger.info({ signal }, 'draining');
+    void app.drain().then(() => {
+      logger.info({}, 'drained');
+      process.exit(0);
+    }, fail);
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  logger.info(app.ports, 'ready');
+}
+
+async function check(): Promise<void> {
+  const config = readConfig(process.env);
+  const { dataDir, host, httpPort, tcpPort, internalHost, internalPort } = config;
+  const state = await checkDataDirectory(dataDir);
+  const lines = [
+    `tidegate ${VERSION}, node ${process.versions.node}: the settings are good`,
+    `public     http://${host}:${httpPort} and raw TCP on ${host}:${tcpPort}${config.tlsCert === null ? '' : ', both with TLS'}`,
+    `internal   http://${internalHost}:${internalPort}`,
+    `access     anonymous`,
+    `log        embedded, ${config.partitions} partitions, in ${dataDir}: ${state}`,
+    'websocket  ws',
+    ...withoutEffect(process.env).map((name) => `${name} is set, but without effect in this version`),
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+async function backup(file: string): Promise<void> {
+  const { dataDir } = readConfig(process.env);
+  await backupLog(dataDir, file);
+  process.stdout.write(`the log of ${dataDir} is in ${file}\n`);
+}
+
+async function restore(file: string): Promise<void> {
+  const { dataDir } = readConfig(process.env);
+  await restoreLog(file, dataDir);
+  process.stdout.write(`${dataDir} is made from ${file}; its log has a new epoch\n`);
+}
+
+function isListenError(error: unknown): error is Error {
+  return error instanceof Error && 'syscall' in error && error.syscall === 'listen';
+}

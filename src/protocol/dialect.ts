@@ -1,0 +1,36 @@
+import type { Position, Publication } from '../fanout/publication.ts';
+import type { Gap } from '../fanout/room-log.ts';
+import type { Command } from './commands.ts';
+import type { DisconnectReason } from './disconnects.ts';
+import type { CommandError } from './errors.ts';
+import type { RepliedOp, Replies } from './replies.ts';
+
+/** Names a way in which publications become bytes. Sessions with the same one share each batch's buffer. */
+export type FramingName = 'ndjson' | 'websocket' | 'text';
+
+/** How payloads (JSON objects or lines of text, without a line break) become the bytes of one transport. */
+export interface Framing {
+  readonly name: FramingName;
+  /** A publication as a push's payload. */
+  message(publication: Publication): Buffer;
+  /** Payloads as one buffer to write; at most `serverFrameBytesMax` together. */
+  frame(payloads: readonly Buffer[]): Buffer;
+}
+
+/** What a line came to: a command, an error to answer with, or words that need no command. */
+export type Input =
+  | { readonly command: Command }
+  | { readonly refusal: { readonly id: number | null; readonly error: CommandError } }
+  | { readonly words: readonly Buffer[] };
+
+/** The language spoken on one connection: reads lines, and says replies and pushes. */
+export interface Dialect {
+  readonly framing: Framing;
+  /** The inputs of one line, in order; none for an empty one. */
+  read(line: Buffer): readonly Input[];
+  /** Payloads that say a reply; none where the person or client needs no word. */
+  reply<Op extends RepliedOp>(op: Op, id: number, ok: Replies[Op]): readonly Buffer[];
+  error(id: number | null, error: CommandError): readonly Buffer[];
+  resync(room: string, position: Position, gap: Gap | undefined): readonly Buffer[];
+  disconnect(reason: DisconnectReason, afterMs: number | null): readonly Buffer[];
+}

@@ -1,0 +1,73 @@
+import type { Position, Publication } from '../fanout/publication.ts';
+import type { Gap } from '../fanout/room-log.ts';
+
+/** What each op's `ok` reply holds. The dialect turns it into JSON or into words. */
+export interface Replies {
+  readonly connect: ConnectReply;
+  readonly join: JoinReply;
+  readonly leave: { readonly room: string };
+  readonly publish: PublishReply;
+  readonly history: HistoryReply;
+  readonly ping: { readonly serverMs: number };
+}
+
+export type RepliedOp = keyof Replies;
+
+export interface ConnectReply {
+  readonly protocol: 1;
+  /** Names of what this server can do beyond version 1. */
+  readonly features: readonly string[];
+  readonly server: string;
+  readonly node: string;
+  readonly session: string;
+  readonly user: string;
+  readonly device: string;
+  /** 0: this session gets no heartbeats. */
+  readonly heartbeatMs: number;
+  readonly retryWindowMs: number;
+  readonly limits: Limits;
+}
+
+export interface Limits {
+  readonly frameBytesMax: number;
+  readonly serverFrameBytesMax: number;
+  readonly dataBytesMax: number;
+  readonly signalBytesMax: number;
+  readonly roomsMax: number;
+  readonly watchesMax: number;
+  readonly historyMax: number;
+  readonly publishesUnansweredMax: number;
+  readonly commands: Rate | null;
+  readonly publishes: Rate | null;
+  readonly signals: Rate | null;
+  readonly bytes: Rate | null;
+}
+
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+export interface PageReply {
+  readonly room: string;
+  /** Up to where this reply speaks. */
+  readonly position: Position;
+  /** Oldest first. */
+  readonly messages: readonly Publication[];
+  readonly more: boolean;
+  readonly gap?: Gap | undefined;
+}
+
+export interface JoinReply extends PageReply {
+  readonly recovered: boolean;
+}
+
+export type HistoryReply = PageReply;
+
+export interface PublishReply {
+  readonly room: string;
+  readonly mid: string;
+  readonly epoch: string;
+  readonly offset: number;
+  readonly duplicate: boolean;
+}

@@ -1,0 +1,269 @@
+import { isUtf8 } from 'node:buffer';
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { Position, Publication } from '../fanout/publication.ts';
+import type { Gap } from '../fanout/room-log.ts';
+import { BOUNDS } from './bounds.ts';
+import type { Command } from './commands.ts';
+import type { Dialect, Framing, Input } from './dialect.ts';
+import { DISCONNECTS, type DisconnectReason } from './disconnects.ts';
+import { CommandError } from './errors.ts';
+import { isRoom, isUser } from './names.ts';
+import type { ConnectReply, HistoryReply, JoinReply, PublishReply, RepliedOp, Replies } from './replies.ts';
+import { harmless } from './terminal.ts';
+
+const LF = Buffer.from('\n');
+/** Messages that `/join` shows of what was said before, and `/history` without a number. */
+const JOIN_HISTORY = 10;
+const HISTORY = 20;
+
+const HELP = [
+  '/connect NAME   say who you are (or /nick NAME)',
+  '/join ROOM      join a room; what you type goes to the room joined last',
+  '/leave          leave the current room',
+  '/msg USER TEXT  a direct message',
+  '/history [N]    the last N messages of the current room',
+  '/ping           is anybody there?',
+  '/quit           goodbye',
+];
+
+/** Lines of words: what a person with netcat reads. */
+const text: Framing = {
+  name: 'text',
+  message: (publication) => Buffer.from(messageLine(publication)),
+  frame(payloads) {
+    const parts: Buffer[] = [];
+    for (const payload of payloads) parts.push(payload, LF);
+    return Buffer.concat(parts);
+  },
+};
+
+/** What is said to somebody who has connected and is silent; NDJSON clients skip lines that start with `#`. */
+export const GREETING = text.frame(
+  words(
+    '# tidegate: chat here. First line: /join ROOM, or /connect NAME to be called something.',
+    '# /help lists what else there is. Programs speak JSON, one object a line.',
+  ),
+);
+
+/** What a command that a line came to still has to say when its reply comes. */
+interface Pending {
+  readonly op: Command['op'];
+  readonly room: string | null;
+  /** Done on the person's behalf: neither success nor failure is worth a word. */
+  readonly silent: boolean;
+}
+
+/**
+ * Text mode: turns a person's lines into commands, and replies and pushes into words. It holds what JSON clients
+ * remember by themselves: the name, the current room, and which reply belongs to what.
+ */
+export class TextDialect implements Dialect {
+  readonly framing = text;
+  #connected = false;
+  #user = '';
+  /** Rooms joined by hand, in order; the last one is current. */
+  #rooms: string[] = [];
+  #nextId = 0;
+  readonly #pending = new Map<number, Pending>();
+
+  read(line: Buffer): readonly Input[] {
+    if (!isUtf8(line)) return [refusal(null, 'bad_request', 'the line is not UTF-8')];
+    const typed = line.toString('utf8').trimEnd();
+    if (typed.trimStart() === '') return [];
+    if (!typed.startsWith('/')) return this.#say(typed);
+    const [command = '', ...args] = typed.split(/\s+/);
+    const rest = typed.slice(command.length).trimStart();
+    switch (command) {
+      case '/connect':
+      case '/nick':
+        return this.#connect(args);
+      case '/join':
+        return this.#join(args);
+      case '/leave':
+        return this.#leave();
+      case '/msg':
+        return this.#message(args, rest);
+      case '/history':
+        return this.#history(args);
+      case '/ping':
+        return [...this.#ensureConnected(), this.#command({ op: 'ping' })];
+      case '/help':
+        return [{ words: words(...HELP.map((help) => `# ${help}`)) }];
+      case '/quit':
+        return [this.#command({ op: 'quit' })];
+      default:
+        return [refuse(`unknown command ${command}; /help lists them`)];
+    }
+  }
+
+  reply<Op extends RepliedOp>(op: Op, id: number, ok: Replies[Op]): readonly Buffer[] {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    switch (op) {
+      case 'connect':
+        return pending?.silent ? words(`# you are ${(ok as ConnectReply).user}`) : this.#welcome(ok as ConnectReply);
+      case 'join':
+        return pending?.silent ? [] : this.#joined(ok as JoinReply);
+      case 'leave':
+        return this.#left(pending?.room ?? '');
+      case 'publish':
+        return published(ok as PublishReply, this.#rooms);
+      case 'history':
+        return historyLines(ok as HistoryReply);
+      default:
+        return words('# pong');
+    }
+  }
+
+  error(id: number | null, { code, message, retryAfterMs }: CommandError): readonly Buffer[] {
+    const pending = id === null ? undefined : this.#pending.get(id);
+    if (id !== null) this.#pending.delete(id);
+    if (pending?.op === 'connect') this.#connected = false;
+    if (pending?.silent) return [];
+    const retry = retryAfterMs === undefined ? '' : ` (again in ${retryAfterMs} ms)`;
+    return words(`! ${code}: ${message}${retry}`);
+  }
+
+  resync(room: string, _position: Position, gap: Gap | undefined): readonly Buffer[] {
+    return words(`# [${room}] ${gap ? 'messages were lost' : 'was interrupted'}: /join ${room} to go on`);
+  }
+
+  disconnect(reason: DisconnectReason, afterMs: number | null): readonly Buffer[] {
+    const { code, meaning } = DISCONNECTS[reason];
+    const again = afterMs === null ? '' : `; come back in ${Math.ceil(afterMs / 1000)} s`;
+    return words(`! disconnected: ${meaning} (${code} ${reason})${again}`);
+  }
+
+  #say(typed: string): readonly Input[] {
+    const room = this.#rooms.at(-1);
+    if (room === undefined) return [refusal(0, 'not_joined', 'no room yet: /join ROOM first, /help for more')];
+    return [this.#publish(room, typed)];
+  }
+
+  #connect([user, ...others]: readonly string[]): readonly Input[] {
+    if (user === undefined || others.length > 1) return [refuse('usage: /connect NAME')];
+    if (!isUser(user)) return [refuse(`a name is 1–${BOUNDS.userBytesMax} of letters, digits and _ . : @ / -`)];
+    if (this.#connected) return [refuse(`you are ${this.#user} already; /quit and come again to change that`)];
+    return this.#connectAs(user, false);
+  }
+
+  #join([room, ...others]: readonly string[]): readonly Input[] {
+    if (room === undefined || others.length > 0) return [refuse('usage: /join ROOM')];
+    if (!isRoom(room)) return [refuse(`a room is 1–${BOUNDS.roomBytesMax} of letters, digits and _ . : @ / -`)];
+    const inputs = this.#ensureConnected();
+    if (!this.#rooms.includes(room)) return [...inputs, this.#command({ op: 'join', room, history: JOIN_HISTORY })];
+    this.#makeCurrent(room);
+    return [{ words: words(`# back in [${room}]`) }];
+  }
+
+  #leave(): readonly Input[] {
+    const room = this.#rooms.at(-1);
+    if (room === undefined) return [refusal(0, 'not_joined', 'you are in no room')];
+    return [this.#command({ op: 'leave', room })];
+  }
+
+  #message([user, first]: readonly string[], rest: string): readonly Input[] {
+    if (user === undefined || first === undefined) return [refuse('usage: /msg USER TEXT')];
+    const room = `@user/${user}`;
+    if (!isUser(user) || !isRoom(room)) return [refuse(`${user} is no user's name`)];
+    return [...this.#ensureConnected(), this.#publish(room, rest.slice(user.length).trimStart())];
+  }
+
+  #history([count, ...others]: readonly string[]): readonly Input[] {
+    const limit = count === undefined ? HISTORY : Number(count);
+    if (others.length > 0 || !Number.isInteger(limit) || limit < 1 || limit > BOUNDS.historyMax) {
+      return [refuse(`usage: /history [1–${BOUNDS.historyMax}]`)];
+    }
+    const room = this.#rooms.at(-1);
+    if (room === undefined) return [refusal(0, 'not_joined', 'no room yet: /join ROOM first')];
+    return [this.#command({ op: 'history', room, limit })];
+  }
+
+  #publish(room: string, typed: string): Input {
+    const data = JSON.stringify({ text: typed });
+    if (Buffer.byteLength(data) > BOUNDS.dataBytesMax) return refuse(`longer than ${BOUNDS.dataBytesMax} bytes`);
+    return this.#command({ op: 'publish', room, mid: randomUUID(), data });
+  }
+
+  #ensureConnected(): readonly Input[] {
+    return this.#connected ? [] : this.#connectAs(`guest-${randomBytes(4).toString('hex')}`, true);
+  }
+
+  #connectAs(user: string, silent: boolean): readonly Input[] {
+    this.#connected = true;
+    this.#user = user;
+    // Direct messages reach a person without a word of theirs.
+    const ownRoom = `@user/${user}`;
+    const inputs = [this.#command({ op: 'connect', user }, silent)];
+    if (isRoom(ownRoom)) inputs.push(this.#command({ op: 'join', room: ownRoom }, true));
+    return inputs;
+  }
+
+  #command(fields: DistributiveOmit<Exclude<Command, { op: 'pong' }>, 'id'>, silent = false): Input {
+    this.#nextId += 1;
+    const room = 'room' in fields ? fields.room : null;
+    this.#pending.set(this.#nextId, { op: fields.op, room, silent });
+    return { command: { ...fields, id: this.#nextId } };
+  }
+
+  #welcome({ user }: ConnectReply): readonly Buffer[] {
+    return words(`# you are ${user}; /join ROOM to chat, /help for more`);
+  }
+
+  #joined(reply: JoinReply): readonly Buffer[] {
+    this.#makeCurrent(reply.room);
+    const lines = [`# joined [${reply.room}] as ${this.#user}; what you type goes there`];
+    return [...words(...lines), ...gapLines(reply), ...reply.messages.map(text.message)];
+  }
+
+  #left(room: string): readonly Buffer[] {
+    this.#rooms = this.#rooms.filter((other) => other !== room);
+    const current = this.#rooms.at(-1);
+    return words(`# left [${room}]${current === undefined ? '' : `; back in [${current}]`}`);
+  }
+
+  #makeCurrent(room: string): void {
+    this.#rooms = [...this.#rooms.filter((other) => other !== room), room];
+  }
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
+/** What a person who isn't in the room hears of a publish; who is sees it as a message. */
+function published({ room }: PublishReply, rooms: readonly string[]): readonly Buffer[] {
+  return rooms.includes(room) ? [] : words(`# sent to [${room}]`);
+}
+
+function historyLines(reply: HistoryReply): readonly Buffer[] {
+  const { room, messages } = reply;
+  if (messages.length === 0) return [...gapLines(reply), ...words(`# nothing was said in [${room}] yet`)];
+  return [...gapLines(reply), ...messages.map(text.message), ...words(`# that was [${room}] (${messages.length})`)];
+}
+
+function gapLines({ gap }: { readonly gap?: Gap | undefined }): readonly Buffer[] {
+  return gap === undefined ? [] : words('# some messages can no longer be had');
+}
+
+function messageLine({ room, value }: Publication): string {
+  const { from, data } = JSON.parse(value.toString('utf8')) as { from: string; data: unknown };
+  const said = isText(data) ? data.text : JSON.stringify(data);
+  return `[${room}] ${from}: ${harmless(said)}`;
+}
+
+function isText(data: unknown): data is { text: string } {
+  return typeof data === 'object' && data !== null && 'text' in data && typeof data.text === 'string';
+}
+
+function refuse(message: string): Input {
+  return refusal(0, 'bad_request', message);
+}
+
+/** Id 0 is no command's: only `null` counts as a line that could not be read. */
+function refusal(id: number | null, code: 'bad_request' | 'not_joined', message: string): Input {
+  return { refusal: { id, error: new CommandError(code, message) } };
+}
+
+/** Lines of ours, which may echo what somebody typed. */
+function words(...lines: readonly string[]): readonly Buffer[] {
+  return lines.map((line) => Buffer.from(harmless(line)));
+}

@@ -1,0 +1,57 @@
+import type { Position, Publication } from '../fanout/publication.ts';
+import type { Gap } from '../fanout/room-log.ts';
+import { DISCONNECTS, type DisconnectReason } from './disconnects.ts';
+import type { CommandError } from './errors.ts';
+import type { PageReply, RepliedOp, Replies } from './replies.ts';
+
+const COMMA = Buffer.from(',');
+const PAGE_END = Buffer.from(']}}');
+
+/** A command's `ok` reply as one JSON object in UTF-8. */
+export function writeReply<Op extends RepliedOp>(op: Op, id: number, ok: Replies[Op]): Buffer {
+  // Pages splice the publications' own bytes in; everything else is small.
+  if (op === 'join' || op === 'history') return writePage(id, ok as PageReply);
+  return Buffer.from(`{"id":${id},"ok":${JSON.stringify(ok)}}`);
+}
+
+/** A command's error. `id` is null where the line had none that could be read. */
+export function writeError(id: number | null, { code, message, retryAfterMs }: CommandError): Buffer {
+  return Buffer.from(JSON.stringify({ id, error: { code, message, retryAfterMs } }));
+}
+
+/** A publication as a `message` push: its record's value with the position and time put before. */
+export function writeMessage(publication: Publication): Buffer {
+  return splice('{"push":"message",', publication);
+}
+
+export function writeResync(room: string, position: Position, gap: Gap | undefined): Buffer {
+  return Buffer.from(JSON.stringify({ push: 'resync', room, position, gap }));
+}
+
+/** The last push of a session. `afterMs` null: the client is not to reconnect. */
+export function writeDisconnect(reason: DisconnectReason, afterMs: number | null): Buffer {
+  const reconnect = afterMs === null ? null : { afterMs };
+  return Buffer.from(JSON.stringify({ push: 'disconnect', code: DISCONNECTS[reason].code, reason, reconnect }));
+}
+
+function writePage(id: number, page: PageReply): Buffer {
+  const { messages, ...fields } = page;
+  // `messages` comes last, so that the rest is written as the prefix of the object.
+  const head = JSON.stringify(fields).slice(0, -1);
+  const parts: Buffer[] = [Buffer.from(`{"id":${id},"ok":${head},"messages":[`)];
+  for (const publication of messages) {
+    if (parts.length > 1) parts.push(COMMA);
+    parts.push(splice('{', publication));
+  }
+  parts.push(PAGE_END);
+  return Buffer.concat(parts);
+}
+
+function splice(start: string, { epoch, offset, ts, value }: Publication): Buffer {
+  const head = `${start}"epoch":${JSON.stringify(epoch)},"offset":${offset},"ts":${ts},`;
+  // The epoch is printable ASCII, so that characters are bytes; the value's own opening brace is left out.
+  const bytes = Buffer.allocUnsafe(head.length + value.length - 1);
+  bytes.write(head, 0, 'latin1');
+  value.copy(bytes, head.length, 1);
+  return bytes;
+}
