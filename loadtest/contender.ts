@@ -107,5 +107,5 @@ function tidegateSettings(data: string): Record<string, string> {
 function readReady(line: string): Record<string, unknown> | undefined {
   if (!line.startsWith('{')) return undefined;
   const message = JSON.parse(line) as Record<string, unknown>;
-  return message['msg'] === 'ready' ? message : undefined;
+  return message.msg === 'ready' ? message : undefined;
 }

@@ -6,8 +6,10 @@ export interface Workload {
   readonly name: string;
   readonly rooms: number;
   readonly sessionsPerRoom: number;
-  /** Members of each room that publish. */
+  /** Members of each room that publish, and receive what they publish like everyone else. */
   readonly publishersPerRoom: number;
+  /** Where calibration begins, in publications open at once. */
+  readonly windowMin: number;
 }
 
 export interface LoadPlan {
@@ -71,9 +73,15 @@ export interface LoadFailure {
   readonly reason: string;
 }
 
-/** Share of its time beyond which the client can't be said to keep up with the server. */
-export const CLIENT_BUSY_MAX = 0.9;
+/** Share of its time beyond which the client may be what limits the run. */
+const CLIENT_BUSY_MAX = 0.9;
+/** Share of its core from which on a server is certainly what limits the run. */
+const SERVER_SATURATED = 0.95;
 
-export function isClientBound(measurement: Measurement): boolean {
-  return Math.max(measurement.clientCpu, measurement.clientBusy) > CLIENT_BUSY_MAX;
+/**
+ * Whether the client may have held the server back, so that the server's speed is only known to be no less. Its
+ * reads grow with what waits for it, so a busy client alone proves nothing while the server has no core left.
+ */
+export function isClientBound({ clientCpu, clientBusy, serverCpu }: Measurement): boolean {
+  return Math.max(clientCpu, clientBusy) > CLIENT_BUSY_MAX && serverCpu < SERVER_SATURATED;
 }

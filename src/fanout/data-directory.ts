@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -9,6 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { describeError } from './sqlite-error.ts';
 
@@ -42,7 +44,10 @@ export function dataFiles(directory: string) {
  * @throws DataDirectoryError if it can't be had, or holds what is no log of ours
  */
 export function prepareDataDirectory(directory: string): boolean {
-  const names = createDirectory(directory);
+  return holdsLog(directory, createDirectory(directory));
+}
+
+function holdsLog(directory: string, names: readonly string[]): boolean {
   if (names.includes(LOG_FILE)) return true;
   if (names.some((name) => name.startsWith(RESTORING_FILE))) {
     throw new DataDirectoryError(`data directory ${directory} holds a restore that was not finished; restore again`);
@@ -54,6 +59,36 @@ export function prepareDataDirectory(directory: string): boolean {
     );
   }
   return false;
+}
+
+/**
+ * Says what `prepareDataDirectory` would find, and changes nothing.
+ *
+ * @returns in words
+ * @throws DataDirectoryError if it holds what is no log of ours, or can't be read
+ */
+export async function checkDataDirectory(directory: string): Promise<string> {
+  let names: string[];
+  try {
+    names = await readdir(directory);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return 'absent, to be created';
+    throw new DataDirectoryError(`data directory ${directory} can't be used: ${describeError(error)}`);
+  }
+  if (!holdsLog(directory, names)) return 'empty';
+  const pid = names.includes(OWNER_FILE) ? readOwner(directory) : undefined;
+  return pid === undefined ? 'a log' : `a log, in use by process ${pid} unless that was killed`;
+}
+
+/**
+ * The path of a directory's log.
+ *
+ * @throws DataDirectoryError if there is none
+ */
+export function findLog(directory: string): string {
+  const { log } = dataFiles(directory);
+  if (!existsSync(log)) throw new DataDirectoryError(`there is no log of tidegate's in ${directory}`);
+  return log;
 }
 
 /**

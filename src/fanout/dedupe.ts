@@ -121,12 +121,12 @@ export class DedupeWindow {
 
 /** What makes two publishes one: 16 bytes of a hash of user, room and mid, one character a byte. */
 export function dedupeId(user: string, room: string, mid: string): string {
-  return hash('sha256', `${user}\0${room}\0${mid}`, 'latin1').slice(0, 16);
+  return hash('sha256', `${user}\0${room}\0${mid}`, 'binary').slice(0, 16);
 }
 
 /** Tells other data under the same mid: 32 bits of a hash of the bytes of `data`, as a signed integer. */
 export function dataHash(data: string): number {
-  const digest = hash('sha256', data, 'latin1');
+  const digest = hash('sha256', data, 'binary');
   return (
     (digest.charCodeAt(0) << 24) | (digest.charCodeAt(1) << 16) | (digest.charCodeAt(2) << 8) | digest.charCodeAt(3)
   );

@@ -243,8 +243,8 @@ export class EmbeddedLog implements RoomLog {
   #flush(): void {
     if (this.#flight !== undefined || this.#failure !== undefined) return;
     const appends = this.#queue.take();
-    if (appends.length === 0) return this.#notifySettled();
-    this.#send(appends);
+    if (appends.length > 0) this.#send(appends);
+    else this.#notifySettled();
   }
 
   /** An empty batch is a probe. */

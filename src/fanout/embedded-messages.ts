@@ -126,3 +126,18 @@ export interface ReaderOpened {
 
 export type ToReader = ReadQuery | Close;
 export type FromReader = Refused | ReaderOpened | ReadResult | ReadFailed;
+
+export interface BackupData {
+  readonly task: 'backup' | 'restore';
+  readonly directory: string;
+  readonly file: string;
+}
+
+/** All was done. */
+export interface BackupDone {
+  readonly kind: 'opened';
+  readonly records: number;
+  readonly bytes: number;
+}
+
+export type FromBackup = Refused | BackupDone;

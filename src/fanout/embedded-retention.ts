@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { numberOf, pragma, type Row, rollBack, writeMeta } from './embedded-schema.ts';
+import { numberOf, pragma, type Row, rollBack, textOf, writeMeta } from './embedded-schema.ts';
 import { recordKey } from './record-block.ts';
 
 /** Records of one transaction: few, since appends wait for it. */
@@ -113,7 +113,7 @@ export class Retention {
     let last: Row | undefined;
     for (const row of rows) {
       if (numberOf(row, 'ts') >= ts) break;
-      rooms.set(String(row['room']), numberOf(row, 'key') - start);
+      rooms.set(textOf(row, 'room'), numberOf(row, 'key') - start);
       last = row;
       deleted++;
     }
@@ -142,7 +142,7 @@ export class Retention {
     this.#transaction(() => {
       for (const row of forgotten) {
         this.#forget.run(numberOf(row, 'deleted_through'), numberOf(row, 'partition'));
-        this.#deleteRoom.run(String(row['room']));
+        this.#deleteRoom.run(textOf(row, 'room'));
       }
       return -forgotten.length;
     });

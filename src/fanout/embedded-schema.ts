@@ -44,9 +44,8 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-export interface Row {
-  [column: string]: SQLOutputValue;
-}
+/** A row as SQLite gives it: what a column holds is known only once it was looked at. */
+export type Row = Record<string, SQLOutputValue>;
 
 /**
  * Opens a file that should be a log. Nothing in it is changed by this.
@@ -100,13 +99,12 @@ export function newEpoch(): string {
 }
 
 /**
- * Checks that a file is a log of ours, of a version we know, and sound as far as SQLite can tell.
+ * Checks that a file is a log of ours, of a version we know.
  *
  * @throws DataDirectoryError in words
  */
-export function checkSound(database: DatabaseSync, path: string): void {
-  let verdict: string;
-  try {
+export function checkIdentity(database: DatabaseSync, path: string): void {
+  inspect(path, () => {
     if (pragma(database, 'application_id') !== APPLICATION_ID) {
       throw new DataDirectoryError(`${path} is an SQLite file, but no log of tidegate's`);
     }
@@ -116,12 +114,20 @@ export function checkSound(database: DatabaseSync, path: string): void {
         `${path} was written by another version of tidegate (its schema is version ${version}, this one knows ${SCHEMA_VERSION})`,
       );
     }
-    verdict = String(database.prepare('PRAGMA quick_check(1)').get()?.['quick_check']);
-  } catch (error) {
-    if (error instanceof DataDirectoryError) throw error;
-    throw new DataDirectoryError(`${path} is damaged: ${describeError(error)}; restore it from a backup`);
-  }
-  if (verdict !== 'ok') throw new DataDirectoryError(`${path} is damaged: ${verdict}; restore it from a backup`);
+  });
+}
+
+/**
+ * As `checkIdentity`, and that the file is sound as far as SQLite can tell.
+ *
+ * @throws DataDirectoryError in words
+ */
+export function checkSound(database: DatabaseSync, path: string): void {
+  checkIdentity(database, path);
+  inspect(path, () => {
+    const verdict = textOf(database.prepare('PRAGMA quick_check(1)').get(), 'quick_check');
+    if (verdict !== 'ok') throw new DataDirectoryError(`${path} is damaged: ${verdict}; restore it from a backup`);
+  });
 }
 
 /** The log's epoch; refuses a log that was created with another number of partitions. */
@@ -138,7 +144,8 @@ export function readEpoch(database: DatabaseSync, path: string, partitions: numb
 }
 
 export function readMeta(database: DatabaseSync, key: string): SQLOutputValue | undefined {
-  return database.prepare('SELECT value FROM meta WHERE key = ?').get(key)?.['value'];
+  const row: Row | undefined = database.prepare('SELECT value FROM meta WHERE key = ?').get(key);
+  return row?.value;
 }
 
 export function writeMeta(database: DatabaseSync, key: string, value: string | number): void {
@@ -189,6 +196,12 @@ export function numberOf(row: Row | undefined, column: string, absent = 0): numb
   return typeof value === 'number' ? value : absent;
 }
 
+/** A column that is a text by the schema. */
+export function textOf(row: Row | undefined, column: string): string {
+  const value = row?.[column];
+  return typeof value === 'string' ? value : '';
+}
+
 export function pragma(database: DatabaseSync, name: string): number {
   return numberOf(database.prepare(`PRAGMA ${name}`).get(), name, Number.NaN);
 }
@@ -200,5 +213,14 @@ export function rollBack(database: DatabaseSync): void {
   } catch (error) {
     // SQLite leaves it by itself after some failures, as of a commit.
     if (!(error instanceof Error) || !error.message.includes('no transaction is active')) throw error;
+  }
+}
+
+function inspect(path: string, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (error instanceof DataDirectoryError) throw error;
+    throw new DataDirectoryError(`${path} is damaged: ${describeError(error)}; restore it from a backup`);
   }
 }

@@ -1,4 +1,4 @@
-/** Settings of the embedded log. Each has a default but the first two. */
+/** Settings of the embedded log, with their defaults in parentheses: see `EMBEDDED_LOG_DEFAULTS`. */
 export interface EmbeddedLogSettings {
   /** Where the log lies; created if absent. One process at a time owns it. */
   readonly directory: string;

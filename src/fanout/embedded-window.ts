@@ -46,7 +46,7 @@ export function* readWindow(
   let records: BlockRecord[] = [];
   for (const row of rows) {
     const { key, ts, id, data_hash: dataHash } = row as { key: number; ts: number; id: Uint8Array; data_hash: number };
-    const text = Buffer.from(id.buffer, id.byteOffset, id.byteLength).latin1Slice();
+    const text = Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
     records.push({ partition, offset: offsetOfKey(key), ts, dataHash, id: text, value: NO_VALUE });
     if (records.length < RECORDS_PER_BLOCK) continue;
     yield packRecords(records);

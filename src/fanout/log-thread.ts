@@ -8,16 +8,15 @@ type Message = { readonly kind: string };
 
 /** A thread that runs one of this directory's files. It says `opened` or `refused` first, and ends at `close`. */
 export class LogThread<To extends Message, From extends Message> {
-  readonly #name: ThreadName;
   readonly #worker: Worker;
-  readonly #exited: Promise<void>;
+  /** Resolves once the thread has ended. */
+  readonly exited: Promise<void>;
   #onMessage: (message: From) => void = () => {};
   #onFailure: (reason: string) => void = () => {};
   #failure: string | undefined;
   #closing = false;
 
   constructor(name: ThreadName, data: object) {
-    this.#name = name;
     this.#worker = new Worker(new URL(`./${name}.${EXTENSION}`, import.meta.url), {
       name,
       workerData: data,
@@ -26,7 +25,7 @@ export class LogThread<To extends Message, From extends Message> {
     });
     this.#worker.on('message', (message: From) => this.#onMessage(message));
     this.#worker.on('error', (error) => this.#fail(`${name} failed: ${String(error)}`));
-    this.#exited = new Promise((resolve) => {
+    this.exited = new Promise((resolve) => {
       this.#worker.on('exit', () => {
         if (!this.#closing) this.#fail(`${name} ended`);
         resolve();
@@ -70,7 +69,7 @@ export class LogThread<To extends Message, From extends Message> {
     this.#closing = true;
     this.post(close);
     const timer = setTimeout(() => void this.#worker.terminate(), timeoutMs);
-    await this.#exited;
+    await this.exited;
     clearTimeout(timer);
   }
 

@@ -74,7 +74,7 @@ export function unpackRecords(block: ArrayBuffer): BlockRecord[] {
       offset: offsetOfKey(key),
       ts: words[count + index] ?? 0,
       dataHash: halves[index] ?? 0,
-      id: rest.latin1Slice(index * ID_BYTES, (index + 1) * ID_BYTES),
+      id: rest.toString('latin1', index * ID_BYTES, (index + 1) * ID_BYTES),
       value: rest.subarray(valueAt, valueAt + length),
     });
     valueAt += length;

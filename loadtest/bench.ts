@@ -1,0 +1,193 @@
+/** `npm run bench`: compares tidegate with Socket.IO and bare ws. See options.ts for how to use it. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { access, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Contender, startServer } from './contender.ts';
+import { allowedCores } from './cpu.ts';
+import type { LoadPlan, LoadResult, Measurement } from './load-plan.ts';
+import { runLoad } from './load-process.ts';
+import { describeMachine } from './machine.ts';
+import { HELP, type Options, readOptions } from './options.ts';
+import { Progress } from './progress.ts';
+import { formatFacts, formatWorkload, type RunFacts, type WorkloadResult } from './report.ts';
+import type { Standing } from './standing.ts';
+import type { BenchWorkload } from './workload.ts';
+
+const WARM_UP_MS = 1_500;
+const CALIBRATION = { kind: 'calibrate', warmUpMs: 1_500, stepSettleMs: 250, stepMs: 1_000, p99MaxMs: 100 } as const;
+/** For planning: what starting, connecting, draining and stopping take in one turn. */
+const OVERHEAD_MS = 2_000;
+/** For planning: what a calibration usually takes. */
+const CALIBRATION_MS = 15_000;
+/** Beyond this a load process is stuck. */
+const LOAD_MS_MAX = 60_000;
+/** The whole run may take this many times as long as planned. */
+const PLAN_FACTOR_MAX = 3;
+const TICK_MAX_MS_DEFAULT = 5;
+
+/** One run of the bench: the cores and the place it works in, and what went wrong. */
+class Bench {
+  readonly #options: Options;
+  readonly #serverCore: number;
+  readonly #clientCore: number;
+  readonly #directory: string;
+  readonly #progress: Progress;
+  failures = 0;
+
+  constructor(options: Options, cores: readonly [number, number], directory: string) {
+    this.#options = options;
+    [this.#serverCore, this.#clientCore] = cores;
+    this.#directory = directory;
+    this.#progress = new Progress(plannedMs(options));
+  }
+
+  async runWorkload(workload: BenchWorkload): Promise<WorkloadResult> {
+    const windows = new Map<Contender, number>();
+    for (const contender of this.#options.contenders) {
+      const window = this.#options.window ?? (await this.#calibrate(workload, contender));
+      if (window !== undefined) windows.set(contender, window);
+    }
+    const rounds = new Map<Contender, LoadResult[]>();
+    for (let round = 0; round < this.#options.rounds; round++) {
+      // Each round begins with another server, so that none always follows the same one.
+      const inOrder = [...windows.keys()];
+      const first = round % Math.max(1, inOrder.length);
+      for (const contender of [...inOrder.slice(first), ...inOrder.slice(0, first)]) {
+        const result = await this.#measure(workload, contender, windows.get(contender) ?? 1, round);
+        if (result === undefined) windows.delete(contender);
+        else rounds.set(contender, [...(rounds.get(contender) ?? []), result]);
+      }
+    }
+    const standings = [...windows].map(([contender, window]) => toStanding(contender, window, rounds.get(contender)));
+    return { workload, standings };
+  }
+
+  /** The window with most deliveries/s within the p99; undefined if the server failed. */
+  async #calibrate(workload: BenchWorkload, contender: Contender): Promise<number | undefined> {
+    this.#progress.say(`${workload.name}: calibrating ${contender.name}`);
+    const result = await this.#load(workload, contender, CALIBRATION);
+    if (result === undefined) return undefined;
+    const best = pickWindow(result.measurements, CALIBRATION.p99MaxMs);
+    const speed = Math.round(best.deliveriesPerSecond).toLocaleString('en-US');
+    this.#progress.say(`${workload.name}: ${contender.name} is best with a window of ${best.window}, ${speed}/s`);
+    return best.window;
+  }
+
+  async #measure(
+    workload: BenchWorkload,
+    contender: Contender,
+    window: number,
+    round: number,
+  ): Promise<LoadResult | undefined> {
+    this.#progress.say(`${workload.name}: round ${round + 1}/${this.#options.rounds}, ${contender.name}`);
+    const measureMs = this.#options.seconds * 1000;
+    return await this.#load(workload, contender, { kind: 'measure', window, warmUpMs: WARM_UP_MS, measureMs });
+  }
+
+  /** Undefined if the server or the verification failed, which was reported then. */
+  async #load(workload: BenchWorkload, contender: Contender, task: LoadPlan['task']): Promise<LoadResult | undefined> {
+    try {
+      const server = await startServer(contender, this.#serverCore, this.#directory);
+      const plan: LoadPlan = {
+        wire: contender.name,
+        port: server.port,
+        workload,
+        serverPid: server.pid,
+        serverCore: this.#serverCore,
+        clientCore: this.#clientCore,
+        task,
+      };
+      try {
+        const measuringMs = task.kind === 'measure' ? task.measureMs : 0;
+        return await runLoad(plan, measuringMs + LOAD_MS_MAX);
+      } finally {
+        await server.stop();
+      }
+    } catch (error) {
+      this.failures++;
+      this.#progress.say(`FAILED: ${workload.name}, ${contender.name}: ${(error as Error).message}`);
+      return undefined;
+    }
+  }
+}
+
+/** Of windows that differ by less than 3 % in deliveries/s, which noise can explain, the smallest. */
+function pickWindow(measurements: readonly Measurement[], p99MaxMs: number): Measurement {
+  const allowed = measurements.filter(({ p99Ms }) => p99Ms <= p99MaxMs);
+  // A server that is slower than that even with the smallest window is measured with that one.
+  const candidates = allowed.length > 0 ? allowed : measurements.slice(0, 1);
+  const most = Math.max(...candidates.map(({ deliveriesPerSecond }) => deliveriesPerSecond));
+  return candidates.find(({ deliveriesPerSecond }) => deliveriesPerSecond >= 0.97 * most) as Measurement;
+}
+
+function toStanding(contender: Contender, window: number, results: readonly LoadResult[] = []): Standing {
+  return {
+    name: contender.name,
+    window,
+    rounds: results.flatMap(({ measurements }) => measurements),
+    deliveriesVerified: results.reduce((sum, one) => sum + one.deliveriesVerified, 0),
+  };
+}
+
+function plannedMs({ workloads, contenders, rounds, seconds, window }: Options): number {
+  const calibrationMs = window === undefined ? OVERHEAD_MS + CALIBRATION_MS : 0;
+  const roundsMs = rounds * (OVERHEAD_MS + WARM_UP_MS + seconds * 1000);
+  return workloads.length * contenders.length * (calibrationMs + roundsMs);
+}
+
+function factsOf(options: Options, directory: string): RunFacts {
+  return {
+    machine: describeMachine(directory),
+    contenders: options.contenders,
+    rounds: options.rounds,
+    seconds: options.seconds,
+    p99MaxMs: options.window === undefined ? CALIBRATION.p99MaxMs : undefined,
+    tickMaxMs: Number(process.env.TIDEGATE_TICK_MAX_MS ?? TICK_MAX_MS_DEFAULT),
+    settings: Object.keys(process.env).filter((name) => name.startsWith('TIDEGATE_')),
+  };
+}
+
+async function main(): Promise<number> {
+  const options = readOptions(process.argv.slice(2));
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const [serverCore, clientCore] = allowedCores();
+  if (serverCore === undefined || clientCore === undefined) throw new Error('the bench needs two cores');
+  if (options.contenders.some(({ isTidegate }) => isTidegate)) {
+    await access(new URL('../dist/main.js', import.meta.url)).catch(() => {
+      throw new Error('dist/main.js is missing: npm run build makes it');
+    });
+  }
+  const directory = mkdtempSync(join(options.directory ?? tmpdir(), 'tidegate-bench-'));
+  // Runs behind the handler that kills the children, so nobody writes there any more.
+  process.on('exit', () => rmSync(directory, { recursive: true, force: true, maxRetries: 3 }));
+  const limitMs = PLAN_FACTOR_MAX * plannedMs(options);
+  setTimeout(() => fail(`took longer than ${limitMs} ms`), limitMs).unref();
+  const facts = factsOf(options, directory);
+  console.log(formatFacts(facts));
+  const bench = new Bench(options, [serverCore, clientCore], directory);
+  const results: WorkloadResult[] = [];
+  for (const workload of options.workloads) {
+    const result = await bench.runWorkload(workload);
+    results.push(result);
+    console.log(`\n${formatWorkload(result)}`);
+  }
+  if (options.json !== undefined)
+    await writeFile(options.json, `${JSON.stringify({ facts, results }, undefined, 2)}\n`);
+  return bench.failures === 0 ? 0 : 1;
+}
+
+function fail(message: string): never {
+  console.error(`bench: ${message}`);
+  process.exit(1);
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => fail(`ended by ${signal}`));
+try {
+  process.exit(await main());
+} catch (error) {
+  fail((error as Error).message);
+}

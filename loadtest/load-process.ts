@@ -1,0 +1,33 @@
+import { fileURLToPath } from 'node:url';
+import { startNode, stop } from './children.ts';
+import type { LoadFailure, LoadPlan, LoadResult } from './load-plan.ts';
+
+const SCRIPT = fileURLToPath(new URL('./load.ts', import.meta.url));
+const STOP_GRACE_MS = 1_000;
+
+/**
+ * Runs one load process to its end.
+ *
+ * @throws Error with the reason if a delivery was wrong, a connection ended, or it took longer than `timeoutMs`.
+ */
+export async function runLoad(plan: LoadPlan, timeoutMs: number): Promise<LoadResult> {
+  const child = startNode(plan.clientCore, [SCRIPT, JSON.stringify(plan)], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  let timer: NodeJS.Timeout | undefined;
+  const result = new Promise<LoadResult>((resolve, reject) => {
+    child.once('message', (message: LoadResult | LoadFailure) => {
+      if (message.kind === 'done') resolve(message);
+      else reject(new Error(message.reason));
+    });
+    child.once('error', reject);
+    child.once('exit', (code, signal) => reject(new Error(`the load process ended with ${code ?? signal}`)));
+    timer = setTimeout(() => reject(new Error(`the load process took longer than ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await result;
+  } finally {
+    clearTimeout(timer);
+    await stop(child, STOP_GRACE_MS);
+  }
+}

@@ -1,0 +1,446 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { partitionOf } from '../../src/fanout/partition.ts';
+import { encodeValue, type Position, type Publication } from '../../src/fanout/publication.ts';
+import type { AppendRequest, Page, RoomLog } from '../../src/fanout/room-log.ts';
+
+export interface RoomLogOptions {
+  readonly partitions: number;
+}
+
+/** A log of an adapter's, empty at first. */
+export interface RoomLogUnderTest {
+  readonly log: RoomLog;
+  /** Closes the log and opens it as a restarted process would. */
+  reopen(): Promise<RoomLog>;
+  /** Closes the log, and removes what it left. */
+  dispose(): Promise<void>;
+}
+
+const PARTITIONS = 4;
+const ALL = { through: Number.MAX_SAFE_INTEGER, limit: 300, bytesMax: 1_048_576 };
+
+/** Every promise of the port, held against one adapter. */
+export function describeRoomLog(
+  name: string,
+  open: (options: RoomLogOptions) => Promise<RoomLogUnderTest>,
+  /** Milliseconds that opening the adapter's log may take. */
+  openTimeoutMs = 60_000,
+): void {
+  describe(`${name} as a RoomLog`, () => {
+    let subject: RoomLogUnderTest;
+    let log: RoomLog;
+    let tailed: Publication[];
+
+    beforeEach(async () => {
+      subject = await open({ partitions: PARTITIONS });
+      log = subject.log;
+      tailed = [];
+      log.tail((publications) => tailed.push(...publications));
+    }, openTimeoutMs);
+    afterEach(() => subject.dispose(), openTimeoutMs);
+
+    async function reopen(): Promise<void> {
+      log = await subject.reopen();
+      tailed = [];
+      log.tail((publications) => tailed.push(...publications));
+    }
+
+    describe('append', () => {
+      test('gives each record a position behind those before it in the room', async () => {
+        const positions: Position[] = [];
+        for (let index = 0; index < 5; index++) {
+          const { position, duplicate } = await log.append(publish('r', `m${index}`));
+          expect(duplicate).toBe(false);
+          expect(position.epoch).toBe(log.epoch);
+          positions.push(position);
+        }
+        const offsets = positions.map(({ offset }) => offset);
+        expect(offsets).toEqual([...new Set(offsets)].sort((a, b) => a - b));
+      });
+
+      test('takes effect in a room in the order of the calls', async () => {
+        const calls = Array.from({ length: 200 }, (_, index) => log.append(publish('r', `m${index}`)));
+        const offsets = (await Promise.all(calls)).map(({ position }) => position.offset);
+        expect(offsets).toEqual([...offsets].sort((a, b) => a - b));
+        expect(tailed.map(midOf)).toEqual(Array.from({ length: 200 }, (_, index) => `m${index}`));
+      });
+
+      test('keeps data byte for byte', async () => {
+        const data = '{ "a" : 1.0, "b":"\\u0041é\u{1f30a}", "c":[1e2,  -0] }';
+        await log.append({ room: 'r', from: 'u@x', mid: 'quote" back\\slash', data });
+        const expected = encodeValue('r', 'u@x', 'quote" back\\slash', data);
+        expect(expected.includes(data)).toBe(true);
+        expect(tailed[0]?.value.equals(expected)).toBe(true);
+        const page = await log.read({ room: 'r', ...ALL });
+        expect(page.publications[0]?.value.equals(expected)).toBe(true);
+      });
+
+      test('says where the first record stands when the same publish comes again', async () => {
+        const first = await log.append(publish('r', 'm'));
+        await log.append(publish('r', 'other'));
+        expect(await log.append(publish('r', 'm'))).toEqual({ position: first.position, duplicate: true });
+        expect(tailed.map(midOf)).toEqual(['m', 'other']);
+        expect(await midsIn('r')).toEqual(['m', 'other']);
+      });
+
+      test('adds one record where the same publish comes while the first is under way', async () => {
+        const outcomes = await Promise.all([1, 2, 3].map(() => log.append(publish('r', 'm'))));
+        expect(outcomes.map(({ duplicate }) => duplicate)).toEqual([false, true, true]);
+        expect(new Set(outcomes.map(({ position }) => position.offset)).size).toBe(1);
+        expect(tailed.map(midOf)).toEqual(['m']);
+        expect(await midsIn('r')).toEqual(['m']);
+      });
+
+      test('knows a publish from before a restart', async () => {
+        const first = await log.append(publish('r', 'm'));
+        await reopen();
+        expect(await log.append(publish('r', 'm'))).toEqual({ position: first.position, duplicate: true });
+        expect(await codeOf(log.append(publish('r', 'm', '"other"')))).toBe('mid_conflict');
+        expect(tailed).toEqual([]);
+        expect(await midsIn('r')).toEqual(['m']);
+      });
+
+      test('tells the same mid of other users and in other rooms apart', async () => {
+        const outcomes = await Promise.all([
+          log.append(publish('r', 'm')),
+          log.append({ ...publish('r', 'm'), from: 'another' }),
+          log.append(publish('r2', 'm')),
+        ]);
+        expect(outcomes.map(({ duplicate }) => duplicate)).toEqual([false, false, false]);
+        expect(tailed).toHaveLength(3);
+      });
+
+      test('refuses other data under the same mid, settled or under way', async () => {
+        const first = log.append(publish('r', 'm', '1'));
+        const meanwhile = codeOf(log.append(publish('r', 'm', '2')));
+        expect((await first).duplicate).toBe(false);
+        expect(await meanwhile).toBe('mid_conflict');
+        expect(await codeOf(log.append(publish('r', 'm', '2')))).toBe('mid_conflict');
+        expect(await codeOf(log.append(publish('r', 'm', '1 ')))).toBe('mid_conflict');
+        expect(tailed).toHaveLength(1);
+      });
+    });
+
+    describe('append with `after`', () => {
+      test('appends a chain in order', async () => {
+        const chain = Array.from({ length: 50 }, (_, index) =>
+          log.append({ ...publish('r', `m${index}`), after: index === 0 ? undefined : `m${index - 1}` }),
+        );
+        await Promise.all(chain);
+        expect(tailed.map(midOf)).toEqual(Array.from({ length: 50 }, (_, index) => `m${index}`));
+      });
+
+      test('goes on where the one named was settled long ago', async () => {
+        await log.append(publish('r', 'first'));
+        expect((await log.append({ ...publish('r', 'second'), after: 'first' })).duplicate).toBe(false);
+      });
+
+      test('fails with the one that failed, and what comes after that too, and appends none of them', async () => {
+        await log.append(publish('r', 'used', '1'));
+        const failed = log.append(publish('r', 'used', '2'));
+        const second = log.append({ ...publish('r', 'second'), after: 'used' });
+        const third = log.append({ ...publish('r', 'third'), after: 'second' });
+        const bystander = log.append(publish('r', 'bystander'));
+        const codes = await Promise.all([failed, second, third].map(codeOf));
+        expect(codes).toEqual(['mid_conflict', 'overloaded', 'overloaded']);
+        await bystander;
+        expect(await midsIn('r')).toEqual(['used', 'bystander']);
+
+        expect((await log.append(publish('r', 'second'))).duplicate).toBe(false);
+        expect((await log.append({ ...publish('r', 'third'), after: 'second' })).duplicate).toBe(false);
+        expect(await midsIn('r')).toEqual(['used', 'bystander', 'second', 'third']);
+      });
+
+      test('is a matter of one user and room', async () => {
+        await log.append(publish('r', 'used', '1'));
+        const failed = codeOf(log.append(publish('r', 'used', '2')));
+        const others = [
+          log.append({ ...publish('r2', 'a'), after: 'used' }),
+          log.append({ ...publish('r', 'b'), from: 'another', after: 'used' }),
+        ];
+        expect(await failed).toBe('mid_conflict');
+        expect((await Promise.all(others)).map(({ duplicate }) => duplicate)).toEqual([false, false]);
+      });
+    });
+
+    describe('tail', () => {
+      test('has handed a publication on when its append resolves', async () => {
+        const rooms = ['a', 'b', 'c', 'd', 'e'];
+        const acked = rooms.flatMap((room) =>
+          Array.from({ length: 20 }, async (_, index) => {
+            const { position } = await log.append(publish(room, `m${index}`));
+            return tailed.some((publication) => publication.room === room && publication.offset === position.offset);
+          }),
+        );
+        expect(await Promise.all(acked)).toEqual(acked.map(() => true));
+      });
+
+      test('hands on what the port says of a publication', async () => {
+        const earliest = Date.now() - 60_000;
+        const { position } = await log.append(publish('some/room', 'm', '{"x":1}'));
+        expect(tailed).toHaveLength(1);
+        const publication = tailed[0] as Publication;
+        expect(publication).toMatchObject({ room: 'some/room', epoch: log.epoch, offset: position.offset });
+        expect(publication.partition).toBe(partitionOf('some/room', log.partitions));
+        expect(publication.ts).toBeGreaterThan(earliest);
+        expect(publication.value.toString()).toBe('{"room":"some/room","from":"user","mid":"m","data":{"x":1}}');
+      });
+
+      test('begins behind the ends as they stood when it was called', async () => {
+        await log.append(publish('r', 'before'));
+        log = await subject.reopen();
+        await log.append(publish('r', 'between'));
+        const ends = [...log.ends()];
+        tailed = [];
+        log.tail((publications) => tailed.push(...publications));
+        await log.append(publish('r', 'behind'));
+        expect(tailed.map(midOf)).toEqual(['behind']);
+        expect(tailed[0]?.offset).toBeGreaterThan(ends[partitionOf('r', PARTITIONS)] ?? Number.NaN);
+        expect(await midsIn('r')).toEqual(['before', 'between', 'behind']);
+      });
+    });
+
+    describe('ends', () => {
+      test('are -1 at first, then those of what the tail handed on, also after a restart', async () => {
+        expect(log.partitions).toBe(PARTITIONS);
+        const ends = log.ends();
+        expect(ends).toEqual(Array.from({ length: PARTITIONS }, () => -1));
+        await fill(['a', 'b', 'c', 'd', 'e', 'f'], 5);
+        expect(log.ends()).toBe(ends);
+        const newest = Array.from({ length: PARTITIONS }, (_, partition) =>
+          Math.max(-1, ...tailed.filter((each) => each.partition === partition).map(({ offset }) => offset)),
+        );
+        expect(ends).toEqual(newest);
+
+        const { epoch } = log;
+        await reopen();
+        expect(log.epoch).toBe(epoch);
+        expect(log.ends()).toEqual(newest);
+        const { position } = await log.append(publish('a', 'next'));
+        expect(position.offset).toBeGreaterThan(newest[partitionOf('a', PARTITIONS)] ?? Number.NaN);
+      });
+    });
+
+    describe('read', () => {
+      test('finds nothing, and no gap, in a room without records', async () => {
+        const nothing = { publications: [], more: false };
+        expect(await log.read({ room: 'r', ...ALL })).toEqual(nothing);
+        expect(await log.read({ room: 'r', ...ALL, after: { epoch: log.epoch, offset: -1 } })).toEqual(nothing);
+        await log.append(publish(roomBeside('r'), 'm'));
+        expect(await log.read({ room: 'r', ...ALL })).toEqual(nothing);
+        const end = log.ends()[partitionOf('r', PARTITIONS)] ?? Number.NaN;
+        expect(await log.read({ room: 'r', ...ALL, after: { epoch: log.epoch, offset: end } })).toEqual(nothing);
+      });
+
+      test('gives what the tail gave', async () => {
+        await fill(['r', roomBeside('r')], 10);
+        const page = await log.read({ room: 'r', ...ALL });
+        expect(page.publications).toEqual(tailed.filter(({ room }) => room === 'r'));
+        await reopen();
+        expect((await log.read({ room: 'r', ...ALL })).publications).toEqual(page.publications);
+      });
+
+      test('goes forward in pages behind a position', async () => {
+        await fill(['r', roomBeside('r')], 10);
+        const pages: string[][] = [];
+        let after: Position = { epoch: log.epoch, offset: -1 };
+        for (;;) {
+          const page: Page = await log.read({ room: 'r', ...ALL, limit: 4, after });
+          expect(page.gap).toBeUndefined();
+          pages.push(page.publications.map(midOf));
+          if (!page.more) break;
+          after = { epoch: log.epoch, offset: page.publications.at(-1)?.offset ?? Number.NaN };
+        }
+        expect(pages).toEqual([
+          ['m0', 'm1', 'm2', 'm3'],
+          ['m4', 'm5', 'm6', 'm7'],
+          ['m8', 'm9'],
+        ]);
+      });
+
+      test('goes backward in pages from the newest', async () => {
+        await fill(['r', roomBeside('r')], 9);
+        const pages: string[][] = [];
+        let before: Position | undefined;
+        for (;;) {
+          const page: Page = await log.read({ room: 'r', ...ALL, limit: 3, before });
+          expect(page.gap).toBeUndefined();
+          pages.push(page.publications.map(midOf));
+          if (!page.more) break;
+          before = { epoch: log.epoch, offset: page.publications[0]?.offset ?? Number.NaN };
+        }
+        expect(pages.filter((page) => page.length > 0)).toEqual([
+          ['m6', 'm7', 'm8'],
+          ['m3', 'm4', 'm5'],
+          ['m0', 'm1', 'm2'],
+        ]);
+      });
+
+      test('reads up to `through` and no further', async () => {
+        await fill(['r'], 6);
+        const [, second, third] = tailed as [Publication, Publication, Publication];
+        const within = { room: 'r', ...ALL, through: third.offset };
+        const start = { epoch: log.epoch, offset: -1 };
+        expect(midsOf(await log.read({ ...within, after: start }))).toEqual(['m0', 'm1', 'm2']);
+        expect((await log.read({ ...within, after: start })).more).toBe(false);
+        expect(midsOf(await log.read(within))).toEqual(['m0', 'm1', 'm2']);
+        expect(midsOf(await log.read({ ...within, limit: 1 }))).toEqual(['m2']);
+        expect(midsOf(await log.read({ ...within, before: positionOf(second) }))).toEqual(['m0']);
+        const behind = tailed[4] as Publication;
+        expect(midsOf(await log.read({ ...within, before: positionOf(behind) }))).toEqual(['m0', 'm1', 'm2']);
+        expect(await log.read({ ...within, after: positionOf(third) })).toEqual({ publications: [], more: false });
+      });
+
+      test('ends a page at its bytes, but gives the first publication whatever its size', async () => {
+        const sizes = [10, 1_000, 10, 10, 5_000];
+        for (const [index, size] of sizes.entries()) {
+          await log.append(publish('r', `m${index}`, JSON.stringify('x'.repeat(size))));
+        }
+        const start = { epoch: log.epoch, offset: -1 };
+        const forward = await log.read({ room: 'r', ...ALL, bytesMax: 1_200, after: start });
+        expect(midsOf(forward)).toEqual(['m0', 'm1']);
+        expect(forward.more).toBe(true);
+        const tiny = await log.read({ room: 'r', ...ALL, bytesMax: 1, after: start });
+        expect(midsOf(tiny)).toEqual(['m0']);
+        const newest = await log.read({ room: 'r', ...ALL, bytesMax: 1_200 });
+        expect(midsOf(newest)).toEqual(['m4']);
+        expect(newest.more).toBe(true);
+        const older = await log.read({ room: 'r', ...ALL, bytesMax: 1_200, before: positionOf(tailed[4] as Publication) });
+        expect(midsOf(older)).toEqual(['m2', 'm3']);
+        const exact = tailed.slice(0, 2).reduce((sum, { value }) => sum + value.length, 0);
+        expect(midsOf(await log.read({ room: 'r', ...ALL, bytesMax: exact, after: start }))).toEqual(['m0', 'm1']);
+        expect(midsOf(await log.read({ room: 'r', ...ALL, bytesMax: exact - 1, after: start }))).toEqual(['m0']);
+      });
+
+      test('reads from the first record, with a gap, behind a position of another epoch or beyond the end', async () => {
+        await fill(['r'], 3);
+        const gap = { from: null, to: { epoch: log.epoch, offset: -1 } };
+        const end = log.ends()[partitionOf('r', PARTITIONS)] ?? Number.NaN;
+        for (const after of [
+          { epoch: 'another', offset: 1 },
+          { epoch: log.epoch, offset: end + 1 },
+        ]) {
+          const page = await log.read({ room: 'r', ...ALL, limit: 2, after });
+          expect(page).toMatchObject({ more: true, gap });
+          expect(midsOf(page)).toEqual(['m0', 'm1']);
+        }
+        const beyond = { epoch: log.epoch, offset: end + 1 };
+        expect(await log.read({ room: roomBeside('r'), ...ALL, after: beyond })).toMatchObject({ publications: [], gap });
+      });
+
+      test('reads the newest, with a gap, before a position of another epoch or beyond the end', async () => {
+        await fill(['r'], 3);
+        const end = log.ends()[partitionOf('r', PARTITIONS)] ?? Number.NaN;
+        for (const before of [
+          { epoch: 'another', offset: 1 },
+          { epoch: log.epoch, offset: end + 1 },
+        ]) {
+          const page = await log.read({ room: 'r', ...ALL, limit: 2, before });
+          expect(page.gap?.from).toBeNull();
+          expect(midsOf(page)).toEqual(['m1', 'm2']);
+        }
+      });
+    });
+
+    test('holds all that together under load', async () => {
+      const rooms = Array.from({ length: 20 }, (_, index) => `load/${index}`);
+      const seen = new Map(rooms.map((room): [string, Publication[]] => [room, []]));
+      let handedOn = 0;
+      const collect = () => {
+        for (; handedOn < tailed.length; handedOn++) {
+          const publication = tailed[handedOn] as Publication;
+          seen.get(publication.room)?.push(publication);
+        }
+      };
+      const reads: Promise<void>[] = [];
+      const appends = rooms.map(async (room, number) => {
+        for (let index = 0; index < 30; index++) {
+          const request = publish(room, `m${index}`);
+          const twice = await Promise.all([log.append(request), log.append(request)]);
+          expect(twice.map(({ duplicate }) => duplicate)).toEqual([false, true]);
+          if (index % 3 !== number % 3) continue;
+          collect();
+          const through = log.ends()[partitionOf(room, PARTITIONS)] ?? Number.NaN;
+          const known = [...(seen.get(room) ?? [])];
+          const after = { epoch: log.epoch, offset: known[Math.floor(index / 2)]?.offset ?? -1 };
+          reads.push(
+            log.read({ room, ...ALL, through, after }).then((page) => {
+              expect(page).toEqual({ publications: known.slice(Math.floor(index / 2) + 1), more: false });
+            }),
+          );
+        }
+      });
+      await Promise.all(appends);
+      await Promise.all(reads);
+      collect();
+      for (const room of rooms) {
+        expect(seen.get(room)?.map(midOf)).toEqual(Array.from({ length: 30 }, (_, index) => `m${index}`));
+      }
+      const perPartition = new Map<number, number>();
+      for (const { partition, offset } of tailed) {
+        expect(offset).toBeGreaterThan(perPartition.get(partition) ?? -1);
+        perPartition.set(partition, offset);
+      }
+      await reopen();
+      for (const room of rooms) {
+        expect((await log.read({ room, ...ALL })).publications).toEqual(seen.get(room));
+      }
+    });
+
+    test('settles what is under way when it is closed, and refuses what comes then', async () => {
+      const underWay = Array.from({ length: 50 }, (_, index) => log.append(publish('r', `m${index}`)));
+      const closed = log.close();
+      expect(await codeOf(log.append(publish('r', 'late')))).toBe('unavailable');
+      expect(await codeOf(log.read({ room: 'r', ...ALL }))).toBe('unavailable');
+      const outcomes = await Promise.allSettled(underWay);
+      await closed;
+      await log.close();
+      const appended = outcomes.flatMap((outcome, index) => (outcome.status === 'fulfilled' ? [`m${index}`] : []));
+      await reopen();
+      expect(await midsIn('r')).toEqual(appended);
+      expect(appended).toHaveLength(50);
+    });
+
+    async function fill(rooms: readonly string[], count: number): Promise<void> {
+      for (let index = 0; index < count; index++) {
+        await Promise.all(rooms.map((room) => log.append(publish(room, `m${index}`))));
+      }
+    }
+
+    async function midsIn(room: string): Promise<string[]> {
+      return midsOf(await log.read({ room, ...ALL }));
+    }
+  });
+}
+
+function publish(room: string, mid: string, data = '{"text":"hello"}'): AppendRequest {
+  return { room, from: 'user', mid, data };
+}
+
+/** A room that shares its partition with another. */
+function roomBeside(room: string): string {
+  for (let number = 0; ; number++) {
+    const name = `beside/${number}`;
+    if (partitionOf(name, PARTITIONS) === partitionOf(room, PARTITIONS)) return name;
+  }
+}
+
+function positionOf({ epoch, offset }: Publication): Position {
+  return { epoch, offset };
+}
+
+function midOf({ value }: Publication): string {
+  return (JSON.parse(value.toString()) as { mid: string }).mid;
+}
+
+function midsOf(page: Page): string[] {
+  return page.publications.map(midOf);
+}
+
+/** The code with which a promise was rejected. */
+async function codeOf(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => 'no error',
+    (error: unknown) => (error instanceof Error && 'code' in error ? error.code : error),
+  );
+}
