@@ -85,3 +85,16 @@ const SERVER_SATURATED = 0.95;
 export function isClientBound({ clientCpu, clientBusy, serverCpu }: Measurement): boolean {
   return Math.max(clientCpu, clientBusy) > CLIENT_BUSY_MAX && serverCpu < SERVER_SATURATED;
 }
+
+/** Share of a core that other processes may take before figures suffer. */
+export const OTHER_LOAD_MAX = 0.1;
+
+/** Share of a core, the busier of the two, that neither server nor client used. */
+export function otherLoad({ serverCoreOther, clientCoreOther }: Measurement): number {
+  return Math.max(serverCoreOther, clientCoreOther);
+}
+
+/** Which of two measurements of the same thing was less disturbed. */
+export function quieter(one: Measurement, other: Measurement): Measurement {
+  return otherLoad(one) <= otherLoad(other) ? one : other;
+}

@@ -1,4 +1,5 @@
 import type { Contender } from './contender.ts';
+import { OTHER_LOAD_MAX, otherLoad } from './load-plan.ts';
 import type { Machine } from './machine.ts';
 import { DATA_BYTES } from './publication-data.ts';
 import { type Bounded, ratioTo, type Standing, summarize } from './standing.ts';
@@ -77,7 +78,11 @@ export function formatWorkload({ workload, standings }: WorkloadResult): string 
   const { name, rooms, sessionsPerRoom, publishersPerRoom } = workload;
   const members = `${formatCount(sessionsPerRoom)} sessions, ${publishersPerRoom} of which publish`;
   const title = `## ${name}: ${rooms} ${rooms === 1 ? 'room' : 'rooms'} × ${members}`;
-  return [title, '', formatTable(header, rows), '', ...formatMarks({ workload, standings })].join('\n');
+  const other = Math.max(0, ...standings.flatMap(({ rounds }) => rounds.map(otherLoad)));
+  const disturbance =
+    other > OTHER_LOAD_MAX ? [`WARNING: other processes took up to ${formatShare(other)} of a core meanwhile.`] : [];
+  const marks = formatMarks({ workload, standings });
+  return [title, '', formatTable(header, rows), '', ...marks, ...disturbance].join('\n').trimEnd();
 }
 
 function formatMarks({ workload, standings }: WorkloadResult): string[] {

@@ -119,6 +119,7 @@ export class TextDialect implements Dialect {
     const pending = id === null ? undefined : this.#pending.get(id);
     if (id !== null) this.#pending.delete(id);
     if (pending?.op === 'connect') this.#connected = false;
+    if (pending?.op === 'join') this.#rooms = this.#rooms.filter((room) => room !== pending.room);
     if (pending?.silent) return [];
     const retry = retryAfterMs === undefined ? '' : ` (again in ${retryAfterMs} ms)`;
     return words(`! ${code}: ${message}${retry}`);
@@ -151,14 +152,17 @@ export class TextDialect implements Dialect {
     if (room === undefined || others.length > 0) return [refuse('usage: /join ROOM')];
     if (!isRoom(room)) return [refuse(`a room is 1–${BOUNDS.roomBytesMax} of letters, digits and _ . : @ / -`)];
     const inputs = this.#ensureConnected();
-    if (!this.#rooms.includes(room)) return [...inputs, this.#command({ op: 'join', room, history: JOIN_HISTORY })];
-    this.#makeCurrent(room);
-    return [{ words: words(`# back in [${room}]`) }];
+    const joined = this.#rooms.includes(room);
+    // Current from now on, not from the reply on: lines may be pasted faster than the log answers.
+    this.#rooms = [...this.#rooms.filter((other) => other !== room), room];
+    if (joined) return [{ words: words(`# back in [${room}]`) }];
+    return [...inputs, this.#command({ op: 'join', room, history: JOIN_HISTORY })];
   }
 
   #leave(): readonly Input[] {
     const room = this.#rooms.at(-1);
     if (room === undefined) return [refusal(0, 'not_joined', 'you are in no room')];
+    this.#rooms.pop();
     return [this.#command({ op: 'leave', room })];
   }
 
@@ -211,19 +215,13 @@ export class TextDialect implements Dialect {
   }
 
   #joined(reply: JoinReply): readonly Buffer[] {
-    this.#makeCurrent(reply.room);
-    const lines = [`# joined [${reply.room}] as ${this.#user}; what you type goes there`];
-    return [...words(...lines), ...gapLines(reply), ...reply.messages.map(text.message)];
+    const joined = words(`# joined [${reply.room}] as ${this.#user}; what you type goes there`);
+    return [...joined, ...gapLines(reply), ...reply.messages.map(text.message)];
   }
 
   #left(room: string): readonly Buffer[] {
-    this.#rooms = this.#rooms.filter((other) => other !== room);
     const current = this.#rooms.at(-1);
     return words(`# left [${room}]${current === undefined ? '' : `; back in [${current}]`}`);
-  }
-
-  #makeCurrent(room: string): void {
-    this.#rooms = [...this.#rooms.filter((other) => other !== room), room];
   }
 }
 

@@ -297,15 +297,16 @@ export function describeRoomLog(
           await log.append(publish('r', `m${index}`, JSON.stringify('x'.repeat(size))));
         }
         const start = { epoch: log.epoch, offset: -1 };
-        const forward = await log.read({ room: 'r', ...ALL, bytesMax: 1_200, after: start });
+        const three = tailed.slice(0, 3).reduce((sum, { value }) => sum + value.length, 0);
+        const forward = await log.read({ room: 'r', ...ALL, bytesMax: three - 1, after: start });
         expect(midsOf(forward)).toEqual(['m0', 'm1']);
         expect(forward.more).toBe(true);
         const tiny = await log.read({ room: 'r', ...ALL, bytesMax: 1, after: start });
         expect(midsOf(tiny)).toEqual(['m0']);
-        const newest = await log.read({ room: 'r', ...ALL, bytesMax: 1_200 });
+        const newest = await log.read({ room: 'r', ...ALL, bytesMax: three });
         expect(midsOf(newest)).toEqual(['m4']);
         expect(newest.more).toBe(true);
-        const older = await log.read({ room: 'r', ...ALL, bytesMax: 1_200, before: positionOf(tailed[4] as Publication) });
+        const older = await log.read({ room: 'r', ...ALL, bytesMax: 1_000, before: positionOf(tailed[4] as Publication) });
         expect(midsOf(older)).toEqual(['m2', 'm3']);
         const exact = tailed.slice(0, 2).reduce((sum, { value }) => sum + value.length, 0);
         expect(midsOf(await log.read({ room: 'r', ...ALL, bytesMax: exact, after: start }))).toEqual(['m0', 'm1']);

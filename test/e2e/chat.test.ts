@@ -200,7 +200,9 @@ describe.each(Object.keys(transports) as (keyof typeof transports)[])('over %s',
   test('a session may join so many rooms and not one more', async () => {
     const ann = await connected('ann');
     const prefix = freshRoom();
-    await Promise.all(Array.from({ length: BOUNDS.roomsMax }, (_, i) => ann.ok({ op: 'join', room: `${prefix}.${i}` })));
+    await Promise.all(
+      Array.from({ length: BOUNDS.roomsMax }, (_, i) => ann.ok({ op: 'join', room: `${prefix}.${i}` })),
+    );
     expect(await ann.errorCode({ op: 'join', room: `${prefix}.more` })).toBe('limit_exceeded');
     await ann.ok({ op: 'leave', room: `${prefix}.0` });
     await ann.ok({ op: 'join', room: `${prefix}.more` });
@@ -348,7 +350,9 @@ describe.each(Object.keys(transports) as (keyof typeof transports)[])('over %s',
     const joiners = await Promise.all(
       Array.from({ length: 12 }, async (_, i) => {
         const session = await connected(`joiner-${i}`);
-        let reply = await session.ok(i % 2 === 0 ? { op: 'join', room, since: start } : { op: 'join', room, history: 300 });
+        let reply = await session.ok(
+          i % 2 === 0 ? { op: 'join', room, since: start } : { op: 'join', room, history: 300 },
+        );
         const before = [...(reply.messages as { data: number; offset: number }[])];
         while (reply.more) {
           reply = await session.ok({ op: 'history', room, after: reply.position, limit: 100 });
@@ -359,7 +363,8 @@ describe.each(Object.keys(transports) as (keyof typeof transports)[])('over %s',
     );
     await ann.until('all messages', () => ann.messages(room).length === count);
     for (const { session, before } of joiners) {
-      const seen = () => [...before, ...(session.messages(room) as { data: unknown }[])].map(({ data }) => data as number);
+      const seen = () =>
+        [...before, ...(session.messages(room) as { data: unknown }[])].map(({ data }) => data as number);
       await session.until('the last message', () => seen().at(-1) === count - 1);
       const first = seen()[0] ?? 0;
       expect(seen()).toEqual(Array.from({ length: count - first }, (_, i) => first + i));
