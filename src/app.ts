@@ -1,5 +1,5 @@
-import type { AddressInfo, Server } from 'node:net';
 import { once } from 'node:events';
+import type { AddressInfo, Server } from 'node:net';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { openEmbeddedLog } from './fanout/embedded-log.ts';
@@ -70,9 +70,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     logger,
   );
   const certificate =
-    config.tlsCert !== null && config.tlsKey !== null
-      ? new Certificate(config.tlsCert, config.tlsKey, logger)
-      : null;
+    config.tlsCert !== null && config.tlsKey !== null ? new Certificate(config.tlsCert, config.tlsKey, logger) : null;
   const tls = certificate?.read() ?? null;
   const { connectionsMax } = config;
   const rules = new HostRules(config.hosts, config.origins);

@@ -60,6 +60,7 @@ export function openDatabase(path: string, options: { readonly readOnly: boolean
     return database;
   } catch (error) {
     if (sqliteCode(error) === SQLITE.notADatabase) throw new DataDirectoryError(`${path} is not an SQLite file`);
+    if (sqliteCode(error) === SQLITE.corrupt) throw damaged(path, describeError(error));
     throw new DataDirectoryError(`${path} can't be opened: ${describeError(error)}`);
   }
 }
@@ -126,7 +127,7 @@ export function checkSound(database: DatabaseSync, path: string): void {
   checkIdentity(database, path);
   inspect(path, () => {
     const verdict = textOf(database.prepare('PRAGMA quick_check(1)').get(), 'quick_check');
-    if (verdict !== 'ok') throw new DataDirectoryError(`${path} is damaged: ${verdict}; restore it from a backup`);
+    if (verdict !== 'ok') throw damaged(path, verdict.replace(/^\*\*\*.*\n/, ''));
   });
 }
 
@@ -221,6 +222,10 @@ function inspect(path: string, check: () => void): void {
     check();
   } catch (error) {
     if (error instanceof DataDirectoryError) throw error;
-    throw new DataDirectoryError(`${path} is damaged: ${describeError(error)}; restore it from a backup`);
+    throw damaged(path, describeError(error));
   }
+}
+
+function damaged(path: string, what: string): DataDirectoryError {
+  return new DataDirectoryError(`${path} is damaged: ${what}; restore it from a backup`);
 }

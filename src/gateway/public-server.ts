@@ -8,12 +8,12 @@ import { DISCONNECTS, type DisconnectReason } from '../protocol/disconnects.ts';
 import { websocketDialect } from '../protocol/json-dialect.ts';
 import type { Gateway } from './gateway.ts';
 import type { HostRules } from './host-rules.ts';
-import { CLOSE_TIMEOUT_MS } from './transport.ts';
+import { CLOSE_TIMEOUT_MS, REFUSALS_MAX } from './transport.ts';
 import type { WebPage } from './web-page.ts';
 import { WsTransport } from './ws-transport.ts';
 
 export interface PublicServerSettings {
-  /** Connections that may be open at a time; the kernel's share of the bound. */
+  /** Connections that may be open at a time; some more are told so, and what is beyond those is dropped. */
   readonly connectionsMax: number;
   readonly tls: TlsOptions | null;
 }
@@ -50,7 +50,7 @@ export class PublicServer {
     this.server = tls === null ? createServer(onRequest) : createTlsServer(tls, onRequest);
     this.server.headersTimeout = REQUEST_TIMEOUT_MS;
     this.server.requestTimeout = REQUEST_TIMEOUT_MS;
-    this.server.maxConnections = connectionsMax;
+    this.server.maxConnections = connectionsMax + REFUSALS_MAX;
     this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
   }
 

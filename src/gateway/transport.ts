@@ -41,3 +41,6 @@ export interface TransportListener {
 
 /** Milliseconds for which a closing peer is waited for. */
 export const CLOSE_TIMEOUT_MS = 5_000;
+
+/** Connections above the bound that a port holds while it tells them to come back; more are closed unheard. */
+export const REFUSALS_MAX = 1_024;

@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { DeadlineQueue } from '../gateway/deadline-queue.ts';
 import type { Gateway } from '../gateway/gateway.ts';
-import { CLOSE_TIMEOUT_MS } from '../gateway/transport.ts';
+import { CLOSE_TIMEOUT_MS, REFUSALS_MAX } from '../gateway/transport.ts';
 import type { DisconnectReason } from '../protocol/disconnects.ts';
 import { ndjsonDialect } from '../protocol/json-dialect.ts';
 import { GREETING, TextDialect } from '../protocol/text-dialect.ts';
@@ -14,7 +14,7 @@ export interface TcpServerSettings {
   readonly firstLineTimeoutMs: number;
   /** Milliseconds of silence after which a person is greeted. */
   readonly greetingMs: number;
-  /** Connections that may be open at a time; the kernel's share of the bound. */
+  /** Connections that may be open at a time; some more are told so, and what is beyond those is dropped. */
   readonly connectionsMax: number;
   readonly tls: TlsOptions | null;
 }
@@ -45,7 +45,7 @@ export class TcpServer {
       settings.tls === null
         ? createServer(options, onConnection)
         : createTlsServer({ ...options, ...settings.tls, handshakeTimeout: 10_000 }, onConnection);
-    this.server.maxConnections = settings.connectionsMax;
+    this.server.maxConnections = settings.connectionsMax + REFUSALS_MAX;
   }
 
   /** Stops accepting, and sends away who has no session yet; sessions are the gateway's to end. */

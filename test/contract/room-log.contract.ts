@@ -306,7 +306,12 @@ export function describeRoomLog(
         const newest = await log.read({ room: 'r', ...ALL, bytesMax: three });
         expect(midsOf(newest)).toEqual(['m4']);
         expect(newest.more).toBe(true);
-        const older = await log.read({ room: 'r', ...ALL, bytesMax: 1_000, before: positionOf(tailed[4] as Publication) });
+        const older = await log.read({
+          room: 'r',
+          ...ALL,
+          bytesMax: 1_000,
+          before: positionOf(tailed[4] as Publication),
+        });
         expect(midsOf(older)).toEqual(['m2', 'm3']);
         const exact = tailed.slice(0, 2).reduce((sum, { value }) => sum + value.length, 0);
         expect(midsOf(await log.read({ room: 'r', ...ALL, bytesMax: exact, after: start }))).toEqual(['m0', 'm1']);
@@ -326,7 +331,10 @@ export function describeRoomLog(
           expect(midsOf(page)).toEqual(['m0', 'm1']);
         }
         const beyond = { epoch: log.epoch, offset: end + 1 };
-        expect(await log.read({ room: roomBeside('r'), ...ALL, after: beyond })).toMatchObject({ publications: [], gap });
+        expect(await log.read({ room: roomBeside('r'), ...ALL, after: beyond })).toMatchObject({
+          publications: [],
+          gap,
+        });
       });
 
       test('reads the newest, with a gap, before a position of another epoch or beyond the end', async () => {

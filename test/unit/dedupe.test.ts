@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { DedupeWindow, type DedupeRecord, dataHash, decide, dedupeId } from '../../src/fanout/dedupe.ts';
+import { type DedupeRecord, DedupeWindow, dataHash, decide, dedupeId } from '../../src/fanout/dedupe.ts';
 
 const WINDOW_MS = 180;
 const SLACK_MS = 60;
@@ -42,8 +42,14 @@ const logs = fc
     fc.record({
       id: fc.constantFrom('a', 'b', 'c', 'd'),
       dataHash: fc.constantFrom(1, 2),
-      step: fc.oneof({ weight: 8, arbitrary: fc.integer({ min: 0, max: 70 }) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 500 }) }),
-      back: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: SLACK_MS }) }),
+      step: fc.oneof(
+        { weight: 8, arbitrary: fc.integer({ min: 0, max: 70 }) },
+        { weight: 1, arbitrary: fc.integer({ min: 0, max: 500 }) },
+      ),
+      back: fc.oneof(
+        { weight: 3, arbitrary: fc.constant(0) },
+        { weight: 1, arbitrary: fc.integer({ min: 0, max: SLACK_MS }) },
+      ),
       late: fc.oneof({ weight: 8, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
     }),
     { maxLength: 60 },
@@ -67,7 +73,9 @@ function oracle(log: readonly DedupeRecord[], record: DedupeRecord): 'deliver' |
 
 /** The first delivered record of the chain of duplicates that leads up to this one. */
 function firstOf(log: readonly DedupeRecord[], record: DedupeRecord): DedupeRecord | undefined {
-  return log.findLast((each) => each.offset < record.offset && each.id === record.id && oracle(log, each) === 'deliver');
+  return log.findLast(
+    (each) => each.offset < record.offset && each.id === record.id && oracle(log, each) === 'deliver',
+  );
 }
 
 describe('DedupeWindow', () => {
