@@ -15,7 +15,7 @@ import type { Standing } from './standing.ts';
 import type { BenchWorkload } from './workload.ts';
 
 const WARM_UP_MS = 1_500;
-const CALIBRATION = { kind: 'calibrate', warmUpMs: 1_500, stepSettleMs: 250, stepMs: 1_000, p99MaxMs: 100 } as const;
+const CALIBRATION = { kind: 'calibrate', warmUpMs: 1_500, stepSettleMs: 200, stepMs: 800, p99MaxMs: 100 } as const;
 /** For planning: what starting, connecting, draining and stopping take in one turn. */
 const OVERHEAD_MS = 2_000;
 /** For planning: what a calibration usually takes. */

@@ -29,9 +29,6 @@ const DRAIN_MS_MAX = 10_000;
 const DRAIN_POLL_MS = 5;
 /** What must not come after the last delivery would come by then: a duplicate, say. */
 const QUIET_MS = 100;
-/** Calibration ends when this many doublings in a row brought less than `GAIN_MIN`, or were too slow. */
-const USELESS_STEPS_MAX = 2;
-const GAIN_MIN = 1.03;
 /** Calibration warms the server up with this many times its smallest window. */
 const WARM_UP_FACTOR = 8;
 
@@ -106,20 +103,19 @@ class LoadRun implements Run {
     };
   }
 
-  /** Doubles the window until it brings nothing more or takes too long. */
+  /**
+   * Doubles the window until half of the deliveries take longer than the latency that a window may cost. Neither
+   * a step without gain nor one with a bad p99 ends it: other load on the machine can cause both.
+   */
   async calibrate(task: CalibrationTask): Promise<Measurement[]> {
     const { rooms, publishersPerRoom, windowMin } = this.#plan.workload;
     const windowMax = rooms * publishersPerRoom * OPEN_PER_PUBLISHER;
     await this.measure(windowMin * WARM_UP_FACTOR, task.warmUpMs, 0);
     const measurements: Measurement[] = [];
-    let best = 0;
-    let uselessSteps = 0;
-    for (let window = windowMin; window <= windowMax && uselessSteps < USELESS_STEPS_MAX; window *= 2) {
+    for (let window = windowMin; window <= windowMax; window *= 2) {
       const measurement = await this.#tryWindow(window, task);
       measurements.push(measurement);
-      const isSlow = measurement.p99Ms > task.p99MaxMs;
-      uselessSteps = isSlow || measurement.deliveriesPerSecond < best * GAIN_MIN ? uselessSteps + 1 : 0;
-      if (!isSlow) best = Math.max(best, measurement.deliveriesPerSecond);
+      if (measurement.p50Ms > task.p99MaxMs) break;
     }
     return measurements;
   }

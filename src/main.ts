@@ -33,6 +33,7 @@ try {
 }
 
 async function run(): Promise<void> {
+  requireNode();
   const { values, positionals } = parseCommandLine();
   const [command, file] = positionals;
   if (values.help) process.stdout.write(`${USAGE}${describeVariables()}\n`);
@@ -42,6 +43,13 @@ async function run(): Promise<void> {
   else if (command === 'backup' && file !== undefined) await backup(file);
   else if (command === 'restore' && file !== undefined) await restore(file);
   else throw new ConfigError(`cannot understand "${positionals.join(' ')}"; tidegate --help says what there is`);
+}
+
+/** The embedded log is the SQLite that Node has built in. */
+function requireNode(): void {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major > 22 || (major === 22 && minor >= 18)) return;
+  throw new ConfigError(`needs Node 22.18 or newer, and this is ${process.versions.node}; npm start brings its own`);
 }
 
 function parseCommandLine() {

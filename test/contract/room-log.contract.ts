@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { partitionOf } from '../../src/fanout/partition.ts';
 import { encodeValue, type Position, type Publication } from '../../src/fanout/publication.ts';
-import type { AppendRequest, Page, RoomLog } from '../../src/fanout/room-log.ts';
+import type { Page, RoomLog } from '../../src/fanout/room-log.ts';
+import { ALL, codeOf, midOf, midsOf, PARTITIONS, positionOf, publish, roomBeside } from './room-log-fixture.ts';
 
 export interface RoomLogOptions {
   readonly partitions: number;
@@ -15,9 +16,6 @@ export interface RoomLogUnderTest {
   /** Closes the log, and removes what it left. */
   dispose(): Promise<void>;
 }
-
-const PARTITIONS = 4;
-const ALL = { through: Number.MAX_SAFE_INTEGER, limit: 300, bytesMax: 1_048_576 };
 
 /** Every promise of the port, held against one adapter. */
 export function describeRoomLog(
@@ -420,36 +418,4 @@ export function describeRoomLog(
       return midsOf(await log.read({ room, ...ALL }));
     }
   });
-}
-
-function publish(room: string, mid: string, data = '{"text":"hello"}'): AppendRequest {
-  return { room, from: 'user', mid, data };
-}
-
-/** A room that shares its partition with another. */
-function roomBeside(room: string): string {
-  for (let number = 0; ; number++) {
-    const name = `beside/${number}`;
-    if (partitionOf(name, PARTITIONS) === partitionOf(room, PARTITIONS)) return name;
-  }
-}
-
-function positionOf({ epoch, offset }: Publication): Position {
-  return { epoch, offset };
-}
-
-function midOf({ value }: Publication): string {
-  return (JSON.parse(value.toString()) as { mid: string }).mid;
-}
-
-function midsOf(page: Page): string[] {
-  return page.publications.map(midOf);
-}
-
-/** The code with which a promise was rejected. */
-async function codeOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => 'no error',
-    (error: unknown) => (error instanceof Error && 'code' in error ? error.code : error),
-  );
 }

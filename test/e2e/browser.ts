@@ -42,8 +42,15 @@ export class ChatPage {
   /** The messages of the room, in the order shown, as `user: text`. */
   async messages(): Promise<string[]> {
     // In one look, so that it is one moment's.
-    const look = `(all) => all.map((one) => ['.from', '.text'].map((part) => one.querySelector(part).textContent).join(': '))`;
-    return this.page.getByRole('log').locator('.message').evaluateAll(look);
+    return this.page
+      .getByRole('log')
+      .locator('.message')
+      .evaluateAll((all) =>
+        all.map((message) => {
+          const part = (name: string) => message.querySelector(name)?.textContent;
+          return `${part('.from')}: ${part('.text')}`;
+        }),
+      );
   }
 
   async state(): Promise<string> {
