@@ -25,13 +25,13 @@ const outgoing = new Map();
 let publishing = false;
 
 const connection = new Connection(user, {
-  connecting: () => showState('waiting', 'Connecting…'),
+  connecting: () => showState('waiting', position === null ? 'Connecting…' : 'Reconnecting…'),
   connected() {
     publishing = false;
     join();
     publishNext();
   },
-  lost: () => showState('waiting', 'Connection lost, trying again…'),
+  lost: () => showState('waiting', 'Reconnecting…'),
   stopped(why) {
     showState('stopped', why);
     byId('controls').disabled = true;

@@ -118,7 +118,9 @@ function speaksOurs(offered: string | undefined): boolean {
 }
 
 function answer(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8' }).end(`${text}\n`);
+  response
+    .writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff' })
+    .end(`${text}\n`);
 }
 
 function pathOf(url: string | undefined): string {

@@ -18,6 +18,7 @@ export class WsTransport implements Transport {
   readonly #socket: Duplex;
   readonly #lines = new LineSplitter();
   #allRead = true;
+  /** No more lines are read: we have closed, or the client broke the protocol. */
   #closed = false;
 
   constructor(ws: WebSocket, socket: Duplex, remoteAddress: string) {
@@ -28,16 +29,19 @@ export class WsTransport implements Transport {
 
   /** Begins to report to the session. */
   attach(listener: TransportListener): void {
-    const closed = () => {
-      if (this.#closed) return;
+    // Told once, and early where the peer broke the protocol: its close may take a while.
+    let told = false;
+    const tellClosed = () => {
       this.#closed = true;
+      if (told) return;
+      told = true;
       listener.onClosed();
     };
     this.#ws.on('message', (data: Buffer, isBinary: boolean) => {
       if (this.#closed) return;
       if (isBinary) {
         this.#ws.close(UNSUPPORTED_DATA, 'binary');
-        closed();
+        tellClosed();
         return;
       }
       this.#lines.push(data);
@@ -47,8 +51,8 @@ export class WsTransport implements Transport {
       if (!this.#allRead && !this.#closed) this.#ws.pause();
     });
     // Frames that break RFC 6455 or our bounds: ws has closed with the code for it, and tells the reason here.
-    this.#ws.on('error', closed);
-    this.#ws.on('close', closed);
+    this.#ws.on('error', tellClosed);
+    this.#ws.on('close', tellClosed);
     this.#socket.on('drain', () => listener.onDrained());
   }
 
