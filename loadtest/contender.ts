@@ -44,6 +44,8 @@ export const CONTENDERS: readonly Contender[] = [
 export interface RunningServer {
   readonly pid: number;
   readonly port: number;
+  /** What it said last. */
+  output(): string;
   /** Stops the server and removes what it stored. */
   stop(): Promise<void>;
 }
@@ -79,7 +81,7 @@ export async function startServer(contender: Contender, core: number, directory:
     const message = await ready;
     const port = message[contender.port];
     if (typeof port !== 'number' || child.pid === undefined) throw new Error('its ready line lacks a port');
-    return { pid: child.pid, port, stop: stopAll };
+    return { pid: child.pid, port, output: () => output, stop: stopAll };
   } catch (error) {
     await stopAll();
     throw new Error(`${contender.name} did not start: ${(error as Error).message}\n${output}`);

@@ -9,17 +9,7 @@ import { SocketIoWire } from './clients/socket-io.ts';
 import { TidegateWire } from './clients/tidegate.ts';
 import type { Wire } from './clients/wire.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
-import {
-  type CalibrationTask,
-  type LoadFailure,
-  type LoadPlan,
-  type LoadResult,
-  type Measurement,
-  OTHER_LOAD_MAX,
-  otherLoad,
-  quieter,
-  type WireName,
-} from './load-plan.ts';
+import type { CalibrationTask, LoadFailure, LoadPlan, LoadResult, Measurement, WireName } from './load-plan.ts';
 import { OPEN_PER_PUBLISHER, PublishWindow } from './publish-window.ts';
 import { RoomStream } from './room-stream.ts';
 import { UsageMeter } from './usage-meter.ts';
@@ -103,19 +93,16 @@ class LoadRun implements Run {
     };
   }
 
-  /**
-   * Doubles the window until half of the deliveries take longer than the latency that a window may cost. Neither
-   * a step without gain nor one with a bad p99 ends it: other load on the machine can cause both.
-   */
+  /** Doubles the window until the median latency is more than a window may cost. */
   async calibrate(task: CalibrationTask): Promise<Measurement[]> {
     const { rooms, publishersPerRoom, windowMin } = this.#plan.workload;
     const windowMax = rooms * publishersPerRoom * OPEN_PER_PUBLISHER;
     await this.measure(windowMin * WARM_UP_FACTOR, task.warmUpMs, 0);
     const measurements: Measurement[] = [];
     for (let window = windowMin; window <= windowMax; window *= 2) {
-      const measurement = await this.#tryWindow(window, task);
+      const measurement = await this.measure(window, task.stepSettleMs, task.stepMs);
       measurements.push(measurement);
-      if (measurement.p50Ms > task.p99MaxMs) break;
+      if (measurement.p50Ms > task.p50MaxMs) break;
     }
     return measurements;
   }
@@ -132,13 +119,6 @@ class LoadRun implements Run {
     if (this.window.open > 0) throw new Error(`${this.window.open} publications were delivered but not answered`);
     if (this.deliveries === 0) throw new Error('nothing was delivered');
     for (const session of this.#sessions) session.close();
-  }
-
-  /** Measures twice if it went badly, since a hiccup of the machine must not rule out a window. */
-  async #tryWindow(window: number, task: CalibrationTask): Promise<Measurement> {
-    const first = await this.measure(window, task.stepSettleMs, task.stepMs);
-    if (first.p99Ms <= task.p99MaxMs && otherLoad(first) <= OTHER_LOAD_MAX) return first;
-    return quieter(first, await this.measure(window, task.stepSettleMs, task.stepMs));
   }
 
   /** Resolves when no more are open than the window allows, or that has taken too long. */

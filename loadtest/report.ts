@@ -18,8 +18,8 @@ export interface RunFacts {
   readonly contenders: readonly Contender[];
   readonly rounds: number;
   readonly seconds: number;
-  /** Latency that a window may cost, or undefined if the window was given. */
-  readonly p99MaxMs: number | undefined;
+  /** Median latency that a window may cost, or undefined if the window was given. */
+  readonly p50MaxMs: number | undefined;
   readonly tickMaxMs: number;
   /** Names of the settings that tidegate was given by the environment. */
   readonly settings: readonly string[];
@@ -120,9 +120,9 @@ export function formatFacts(facts: RunFacts): string {
     'Latency runs from handing a publication to its socket to reading it at a session, for every delivery; it',
     'includes the time in the queues of server and client. The load is a closed loop: a publication is open until',
     'its publisher has the answer and all members have received it, and the window is how many are open at once.',
-    facts.p99MaxMs === undefined
+    facts.p50MaxMs === undefined
       ? 'The window was given.'
-      : `Each server has the window that gave it most deliveries/s with a p99 of at most ${facts.p99MaxMs} ms.`,
+      : `Each server has the window that gave it most deliveries/s with a p50 of at most ${facts.p50MaxMs} ms.`,
     'Server and client have a core each; CPU is the share of it. A round is refused if the client was busy for more',
     'than 90 % of the time while the server had some of its core left; ≥ marks a server of which all rounds were.',
     `Medians of ${facts.rounds} rounds of ${facts.seconds} s in turn. Ratios are taken round by round.`,

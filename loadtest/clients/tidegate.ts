@@ -25,7 +25,10 @@ export class TidegateWire implements Wire {
 
   async greet(greeting: Greeting, sessionIndex: number, room: string): Promise<void> {
     greeting.send(`{"op":"connect","id":1,"user":"${userOf(sessionIndex)}"}`);
-    checkOk(await greeting.receive(), 1);
+    let reply = await greeting.receive();
+    // The words for a person that a TCP session gets if the server read nothing from it for a while.
+    while (reply.startsWith('#')) reply = await greeting.receive();
+    checkOk(reply, 1);
     greeting.send(`{"op":"join","id":2,"room":"${room}"}`);
     checkOk(await greeting.receive(), 2);
   }

@@ -40,13 +40,13 @@ export function dataFiles(directory: string) {
 /**
  * Creates the directory if it is absent.
  *
- * @returns whether a log is there
  * @throws DataDirectoryError if it can't be had, or holds what is no log of ours
  */
-export function prepareDataDirectory(directory: string): boolean {
-  return holdsLog(directory, createDirectory(directory));
+export function prepareDataDirectory(directory: string): void {
+  holdsLog(directory, createDirectory(directory));
 }
 
+/** Whether a log is there; throws where something else is. */
 function holdsLog(directory: string, names: readonly string[]): boolean {
   if (names.includes(LOG_FILE)) return true;
   if (names.some((name) => name.startsWith(RESTORING_FILE))) {
@@ -120,11 +120,19 @@ export function syncFile(path: string): void {
   }
 }
 
-/** Notes who holds the directory's lock, so that whoever is refused can be told. */
+/**
+ * Notes who holds the directory's lock, so that whoever is refused can be told. Where the disk is too full for
+ * it, nothing is noted: the lock is what counts.
+ */
 export function writeOwner(directory: string): void {
   const { owner } = dataFiles(directory);
-  writeFileSync(`${owner}.new`, `${JSON.stringify({ pid: process.pid, since: new Date().toISOString() })}\n`);
-  renameSync(`${owner}.new`, owner);
+  removeOwner(directory);
+  try {
+    writeFileSync(`${owner}.new`, `${JSON.stringify({ pid: process.pid, since: new Date().toISOString() })}\n`);
+    renameSync(`${owner}.new`, owner);
+  } catch {
+    rmSync(`${owner}.new`, { force: true });
+  }
 }
 
 export function removeOwner(directory: string): void {

@@ -74,7 +74,7 @@ export class DedupeWindow {
     this.#spanMs = settings.windowMs + settings.slackMs;
   }
 
-  /** Entries held; about 150 bytes each. */
+  /** Entries held; about 175 bytes each. */
   get size(): number {
     return this.#entries.size;
   }

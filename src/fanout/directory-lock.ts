@@ -20,7 +20,8 @@ export class DirectoryLock {
       throw new DataDirectoryError(`data directory ${directory} can't be locked: ${describeError(error)}`);
     }
     try {
-      this.#database.exec('BEGIN EXCLUSIVE');
+      // Without a journal nothing is written, so that a full disk keeps nobody out.
+      this.#database.exec('PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE');
     } catch (error) {
       this.#database.close();
       throw refusal(directory, error);

@@ -26,7 +26,6 @@ class Reader {
   readonly #older: StatementSync;
   readonly #room: StatementSync;
   readonly #partition: StatementSync;
-  readonly #first: StatementSync;
 
   constructor(data: ReaderData) {
     const database = openDatabase(dataFiles(data.directory).log, { readOnly: true });
@@ -36,7 +35,6 @@ class Reader {
     this.#older = database.prepare(`${records} DESC`);
     this.#room = database.prepare('SELECT deleted_through FROM rooms WHERE room = ?');
     this.#partition = database.prepare('SELECT forgotten_through FROM partitions WHERE partition = ?');
-    this.#first = database.prepare('SELECT key FROM records WHERE room = ? ORDER BY key LIMIT 1');
   }
 
   read(query: ReadQuery): ReadResult {
@@ -113,10 +111,8 @@ class Reader {
   #missingThrough(query: ReadQuery): number {
     const room = this.#room.get(query.room);
     if (room !== undefined) return numberOf(room, 'deleted_through');
-    const forgotten = numberOf(this.#partition.get(query.partition), 'forgotten_through', -1);
-    if (forgotten === -1) return -1;
-    const first = this.#first.get(query.room);
-    return first === undefined ? forgotten : Math.min(forgotten, offsetOfKey(numberOf(first, 'key')) - 1);
+    // Those deleted are always a partition's first, so that this lies before whatever there is of the room.
+    return numberOf(this.#partition.get(query.partition), 'forgotten_through', -1);
   }
 }
 

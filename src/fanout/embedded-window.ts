@@ -3,7 +3,7 @@ import { DataDirectoryError } from './data-directory.ts';
 import { numberOf, RECORD_COLUMNS, type Row, soundRecord } from './embedded-schema.ts';
 import { type BlockRecord, offsetOfKey, packRecords, recordKey } from './record-block.ts';
 
-const RECORDS_PER_BLOCK = 8192;
+const RECORDS_PER_BLOCK = 8_192;
 const NO_VALUE = Buffer.alloc(0);
 
 /** Where a partition begins and ends. */
@@ -27,57 +27,47 @@ export function readEnds(database: DatabaseSync, partition: number): PartitionEn
 }
 
 /**
- * The records of a partition from `oldestTs` on, oldest first, without values. They are all verified before
- * the first is given: without any one of them a retry could be delivered twice.
+ * The records of a partition from `oldestTs` on, oldest first, without values, in blocks. Each was verified:
+ * without any one of them a retry could be delivered twice.
  *
  * @throws DataDirectoryError naming the partition and offset of a record that is damaged or missing
  */
-export function* readWindow(
+export function readWindow(
   database: DatabaseSync,
   path: string,
   partition: number,
   ends: PartitionEnds,
   oldestTs: number,
-): Generator<ArrayBuffer> {
-  const first = verifyBackwards(database, path, partition, ends, oldestTs);
-  const rows = database
-    .prepare('SELECT key, ts, id, data_hash FROM records WHERE key >= ? AND key < ? ORDER BY key')
-    .iterate(recordKey(partition, first), recordKey(partition + 1, 0)) as Iterable<Row>;
-  let records: BlockRecord[] = [];
-  for (const row of rows) {
-    const { key, ts, id, data_hash: dataHash } = row as { key: number; ts: number; id: Uint8Array; data_hash: number };
-    const text = Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
-    records.push({ partition, offset: offsetOfKey(key), ts, dataHash, id: text, value: NO_VALUE });
-    if (records.length < RECORDS_PER_BLOCK) continue;
-    yield packRecords(records);
-    records = [];
-  }
-  if (records.length > 0) yield packRecords(records);
-}
-
-/** @returns the offset of the oldest record of the window */
-function verifyBackwards(
-  database: DatabaseSync,
-  path: string,
-  partition: number,
-  ends: PartitionEnds,
-  oldestTs: number,
-): number {
+): ArrayBuffer[] {
+  // Backwards, since only a verified record's time can say that those before it are too old.
   const rows = database
     .prepare(`SELECT ${RECORD_COLUMNS} FROM records WHERE key >= ? AND key < ? ORDER BY key DESC`)
     .iterate(recordKey(partition, 0), recordKey(partition + 1, 0)) as Iterable<Row>;
+  const blocks: ArrayBuffer[] = [];
+  let records: BlockRecord[] = [];
+  const pack = () => {
+    if (records.length > 0) blocks.push(packRecords(records.reverse()));
+    records = [];
+  };
+  const complete = () => {
+    pack();
+    return blocks.reverse();
+  };
   let expected = ends.end;
   for (const row of rows) {
     const offset = offsetOfKey(numberOf(row, 'key'));
     if (offset !== expected) throw damage(path, partition, expected, 'is missing');
     const record = soundRecord(row);
-    // The one that ends the search is verified too: a damaged time must not end it early.
     if (record === undefined) throw damage(path, partition, offset, 'is damaged');
-    if (record.ts < oldestTs) return offset + 1;
+    const { ts, id, dataHash } = record;
+    if (ts < oldestTs) return complete();
     expected = offset - 1;
+    const text = Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1');
+    records.push({ partition, offset, ts, dataHash, id: text, value: NO_VALUE });
+    if (records.length === RECORDS_PER_BLOCK) pack();
   }
   if (expected !== ends.purged) throw damage(path, partition, expected, 'is missing');
-  return expected + 1;
+  return complete();
 }
 
 function damage(path: string, partition: number, offset: number, what: string): DataDirectoryError {

@@ -80,6 +80,7 @@ class Writer {
       // write as clean, so that a new connection would read, and trust, frames that the disk doesn't have. This
       // one counts them as never written: its next transaction overwrites them and syncs them again.
       const unknown = committing && code !== SQLITE.full;
+      if (code === SQLITE.full) this.#makeRoom();
       post({ kind: 'commitFailed', outcome: unknown ? 'unknown' : 'refused', message: inWords(error) });
       return;
     }
@@ -117,6 +118,15 @@ class Writer {
     this.#lock.release();
   }
 
+  /** Moves the write-ahead log's pages into the file, where retention may have left room, and reuses its own. */
+  #makeRoom(): void {
+    try {
+      this.#database.exec('PRAGMA wal_checkpoint(PASSIVE)');
+    } catch {
+      // The file has no room either. What was committed stays in the write-ahead log, and nothing is lost.
+    }
+  }
+
   /** Reads where each partition ends, and sends what the dedupe window needs of it. */
   #readPartitions(data: WriterData, path: string): PartitionEnds[] {
     const partitions: PartitionEnds[] = [];
@@ -146,7 +156,7 @@ class Writer {
 
 function inWords(error: unknown): string {
   const code = sqliteCode(error);
-  if (code === SQLITE.full) return 'the disk is full';
+  if (code === SQLITE.full) return describeError(error);
   if (code === SQLITE.corrupt) return `the log's file is damaged: ${describeError(error)}`;
   if (code === SQLITE.busy) return `another program holds the log's file: ${describeError(error)}`;
   return `the disk refuses: ${describeError(error)}`;

@@ -9,6 +9,9 @@ export const SQLITE = {
   notADatabase: 26,
 } as const;
 
+/** SQLITE_IOERR_SHMSIZE: there is no room for the small file by which connections share the write-ahead log. */
+const NO_ROOM_TO_SHARE = 4874;
+
 /** The primary result code of an error of SQLite's, else undefined. */
 export function sqliteCode(error: unknown): number | undefined {
   if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return undefined;
@@ -19,5 +22,6 @@ export function sqliteCode(error: unknown): number | undefined {
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (!('errcode' in error)) return error.message;
+  if (sqliteCode(error) === SQLITE.full || error.errcode === NO_ROOM_TO_SHARE) return 'the disk is full';
   return `${error.message} (SQLite code ${String(error.errcode)})`;
 }

@@ -1,57 +1,133 @@
-import { execFileSync } from 'node:child_process';
-import { rm, statfs, writeFile } from 'node:fs/promises';
+import { writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { codeOf, midsIn, openLog, publish, RecordedLines, temporaryDirectory } from './embedded-fixture.ts';
+import { expect, onTestFinished, test } from 'vitest';
+import { TcpClient } from '../e2e/clients.ts';
+import { startGateway, temporaryDirectory } from '../e2e/gateway-process.ts';
+import { eventually, Load, readLog } from './load.ts';
+import { isPossible, Mount, readiness } from './machine.ts';
 
-/** A file system of so many MiB, for as long as the test runs. */
-async function smallDisk(mebibytes: number): Promise<string> {
+const MEBIBYTES = 12;
+
+const possible = await isPossible(async () => {
   const directory = await temporaryDirectory();
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'tmpfs', directory]);
-  onTestFinished(() => void execFileSync('umount', ['--lazy', directory]));
-  return directory;
-}
-
-// Only root may mount.
-describe.skipIf(process.getuid?.() !== 0)('a full disk', () => {
-  test.each([
-    { name: 'that others fill', mebibytes: 16, ballastLeaves: 600_000 },
-    { name: 'that the log fills itself', mebibytes: 16, ballastLeaves: 6_000_000 },
-  ])('$name refuses appends, and the log goes on once there is space', async ({ mebibytes, ballastLeaves }) => {
-    const disk = await smallDisk(mebibytes);
-    const ballast = join(disk, 'ballast');
-    const lines = new RecordedLines();
-    const log = await openLog(join(disk, 'data'), {}, lines);
-    const data = JSON.stringify('x'.repeat(16_000));
-    const acked: string[] = [];
-    const append = async (mid: string) => {
-      const { duplicate } = await log.append(publish('r', mid, data));
-      if (!duplicate) acked.push(mid);
-    };
-    await append('first');
-    const { bavail, bsize } = await statfs(disk);
-    await writeFile(ballast, Buffer.alloc(bavail * bsize - ballastLeaves));
-
-    let refusals = 0;
-    for (let index = 0; refusals < 5; index++) {
-      const codes = await Promise.all([0, 1, 2].map((nth) => codeOf(append(`full-${index}-${nth}`))));
-      for (const code of codes) {
-        expect(['no error', 'unavailable']).toContain(code);
-        if (code === 'unavailable') refusals++;
-      }
-    }
-    expect(log.state()).toEqual({ writable: false, reason: 'the disk is full' });
-    expect(lines.messages('error')).toEqual(["the log can't be written: the disk is full"]);
-    expect(await midsIn(log, 'r')).toEqual(acked);
-
-    await rm(ballast);
-    await vi.waitFor(() => expect(log.state()).toEqual({ writable: true }), { timeout: 10_000 });
-    for (let index = 0; index < 20; index++) await append(`after-${index}`);
-    // What was refused was not appended: it is new.
-    expect((await log.append(publish('r', 'refused before', data))).duplicate).toBe(false);
-    acked.push('refused before');
-    expect(await midsIn(log, 'r')).toEqual(acked);
-    await log.close();
-    expect(await midsIn(await openLog(join(disk, 'data')), 'r')).toEqual(acked);
-  });
+  try {
+    await (await Mount.tmpfs(join(directory.path, 'mount'), 1)).unmount();
+  } finally {
+    await directory.remove();
+  }
 });
+
+test.skipIf(!possible)(
+  'a full disk stops publishes and nothing else, and room lets them go on',
+  {
+    timeout: 180_000,
+  },
+  async () => {
+    const directory = await temporaryDirectory();
+    onTestFinished(() => directory.remove());
+    const mount = await Mount.tmpfs(join(directory.path, 'mount'), MEBIBYTES);
+    onTestFinished(() => mount.unmount());
+    const data = join(mount.path, 'data');
+    const filler = join(mount.path, 'filler');
+    const load = new Load({ seed: 20_260_107, dataBytesMax: 4_000 });
+    onTestFinished(() => load.close());
+    let gateway = await startGateway(data);
+    onTestFinished(async () => void (await gateway.stop('SIGKILL')));
+    load.goTo(gateway.ports);
+
+    /** The disk is full, or is about to be. */
+    const whileFull = async () => {
+      const refused = load.errorCount('unavailable');
+      await eventually('publishes to be refused', () => load.errorCount('unavailable') > refused + 20);
+      await eventually('not to be ready', async () => (await readiness(gateway)).status === 503);
+      expect((await readiness(gateway)).reason).toBe('the disk is full');
+      // Who comes anew can join and read; who is there stays.
+      const client = await TcpClient.open(gateway.ports.tcp);
+      await client.connect('visitor');
+      for (const room of load.rooms) {
+        const { messages } = await client.ok({ op: 'join', room, history: 50 });
+        expect(messages).not.toHaveLength(0);
+        await client.ok({ op: 'history', room, limit: 300 });
+      }
+      client.close();
+      expect((await readLog(gateway.ports, load.rooms)).size).toBe(load.rooms.length);
+      expect(load.clients.every(({ connections, isLive }) => connections === 1 && isLive)).toBe(true);
+    };
+    const onceFreed = async () => {
+      await eventually('readiness', async () => (await readiness(gateway)).status === 200);
+      await load.acks(200);
+      expect(gateway.exited).toBe(false);
+    };
+
+    await load.acks(200);
+    fill(filler);
+    await whileFull();
+    await rm(filler);
+    await onceFreed();
+
+    // Once more: this time it is the log itself that fills the disk.
+    await whileFull();
+    await mount.resize(4 * MEBIBYTES);
+    await onceFreed();
+    expect(load.errorCount('unknown_outcome')).toBe(0);
+
+    load.goNowhere();
+    await gateway.stop('SIGKILL');
+    gateway = await startGateway(data);
+    load.goTo(gateway.ports);
+    await load.settle();
+    expect(load.oracle.judge(await readLog(gateway.ports, load.rooms))).toEqual([]);
+    console.log(
+      `a disk full twice: ${load.errorCount('unavailable')} refusals, ` +
+        `${load.oracle.ackedCount} publishes acknowledged, none lost or doubled`,
+    );
+  },
+);
+
+test.skipIf(!possible)(
+  'killed on a full disk, it has everything when there is room again',
+  {
+    timeout: 180_000,
+  },
+  async () => {
+    const directory = await temporaryDirectory();
+    onTestFinished(() => directory.remove());
+    const mount = await Mount.tmpfs(join(directory.path, 'mount'), MEBIBYTES);
+    onTestFinished(() => mount.unmount());
+    const data = join(mount.path, 'data');
+    const filler = join(mount.path, 'filler');
+    const load = new Load({ seed: 20_260_108, dataBytesMax: 4_000 });
+    onTestFinished(() => load.close());
+    let gateway = await startGateway(data);
+    onTestFinished(async () => void (await gateway.stop('SIGKILL')));
+    load.goTo(gateway.ports);
+    await load.acks(200);
+    fill(filler);
+    await eventually('publishes to be refused', () => load.errorCount('unavailable') > 20);
+    load.goNowhere();
+    await gateway.stop('SIGKILL');
+    // Without room for a byte it may refuse, and says why; it must not make anything worse.
+    await startGateway(data).then(
+      (started) => started.stop('SIGKILL'),
+      (error: Error) => expect(error.message).toMatch(/no space|disk is full/),
+    );
+
+    await rm(filler);
+    gateway = await startGateway(data);
+    load.goTo(gateway.ports);
+    await load.settle();
+    expect(load.oracle.judge(await readLog(gateway.ports, load.rooms))).toEqual([]);
+  },
+);
+
+/** Takes all the room that is left. */
+function fill(path: string): void {
+  for (const size of [65_536, 4_096, 1]) {
+    try {
+      for (;;) writeFileSync(path, Buffer.alloc(size), { flag: 'a' });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    }
+  }
+}

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { startGateway, temporaryDirectory } from '../e2e/gateway-process.ts';
 import { Load, readLog } from './load.ts';
-import { Disk, freeze, isPossible, Mount, run } from './machine.ts';
+import { Disk, freeze, isPossible, type Mount, run } from './machine.ts';
 
 const ROUNDS = 5;
 const DISK_MEBIBYTES = 96;
@@ -65,36 +65,40 @@ class Machine {
   }
 }
 
-test.skipIf(!possible)('a power cut loses nothing that was acknowledged or delivered', { timeout: 180_000 }, async () => {
-  const load = new Load({ seed: 20_260_102 });
-  onTestFinished(() => load.close());
-  const machine = await Machine.start();
-  load.goTo(machine.gateway.ports);
-
-  let ackedBeforeCuts = 0;
-  for (let round = 0; round < ROUNDS; round++) {
-    await load.acks(load.random.int(200, 1_200));
-    await delay(load.random.int(0, 20));
-    load.goNowhere();
-    // Taken before the cut; what comes through the sockets after it was written before, too.
-    const acked = load.oracle.ackedSoFar();
-    ackedBeforeCuts = acked.length;
-    await machine.cutPower();
-    await machine.restore();
-    const log = await readLog(machine.gateway.ports, load.rooms);
-    expect(load.oracle.lost(log, acked)).toEqual([]);
-    expect(load.oracle.judgeLog(log)).toEqual([]);
+test.skipIf(!possible)(
+  'a power cut loses nothing that was acknowledged or delivered',
+  { timeout: 180_000 },
+  async () => {
+    const load = new Load({ seed: 20_260_102 });
+    onTestFinished(() => load.close());
+    const machine = await Machine.start();
     load.goTo(machine.gateway.ports);
-  }
-  await load.settle();
 
-  const log = await readLog(machine.gateway.ports, load.rooms);
-  expect(load.oracle.judge(log)).toEqual([]);
-  console.log(
-    `${ROUNDS} power cuts: ${ackedBeforeCuts} publishes acknowledged before the last one, none lost; ` +
-      `${load.oracle.duplicateCount} found there by a retry`,
-  );
-});
+    let ackedBeforeCuts = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      await load.acks(load.random.int(200, 1_200));
+      await delay(load.random.int(0, 20));
+      load.goNowhere();
+      // Taken before the cut; what comes through the sockets after it was written before, too.
+      const acked = load.oracle.ackedSoFar();
+      ackedBeforeCuts = acked.length;
+      await machine.cutPower();
+      await machine.restore();
+      const log = await readLog(machine.gateway.ports, load.rooms);
+      expect(load.oracle.lost(log, acked)).toEqual([]);
+      expect(load.oracle.judgeLog(log)).toEqual([]);
+      load.goTo(machine.gateway.ports);
+    }
+    await load.settle();
+
+    const log = await readLog(machine.gateway.ports, load.rooms);
+    expect(load.oracle.judge(log)).toEqual([]);
+    console.log(
+      `${ROUNDS} power cuts: ${ackedBeforeCuts} publishes acknowledged before the last one, none lost; ` +
+        `${load.oracle.duplicateCount} found there by a retry`,
+    );
+  },
+);
 
 test.skipIf(!possible)('without the sync it would lose what it acknowledged', { timeout: 180_000 }, async () => {
   const load = new Load({ seed: 20_260_103 });

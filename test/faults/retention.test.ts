@@ -25,6 +25,9 @@ describe('by age', () => {
     expect(await gapBehind(log, 'never used', -1)).toEqual([[], 'no gap']);
 
     const { epoch } = log;
+    const at = (offset: number) => ({ epoch, offset });
+    const within = await read(log, { room: 'a', after: { epoch, offset: -1 }, through: 2 });
+    expect(within).toEqual({ publications: [], more: false, gap: { from: at(-1), to: at(2) } });
     const foreign = await read(log, { room: 'a', after: { epoch: 'another', offset: 6 } });
     expect(foreign.gap).toEqual({ from: null, to: { epoch, offset: 3 } });
     // Backward, what retention deleted is the end of history.
@@ -43,10 +46,10 @@ describe('by age', () => {
     expect((await log.retain()).recordsDeleted).toBe(6);
     await log.close();
 
+    clock.now = START;
     const again = await openLog(directory, settings);
     expect(again.ends()).toEqual(ends);
     expect(await gapBehind(again, 'a', -1)).toEqual([[], -1, expect.any(Number)]);
-    clock.now = START;
     const { position } = await again.append(publish('a', 'next'));
     expect(ends.map((end) => end + 1)).toContain(position.offset);
     // Nor does time: what was judged old would be needed again.
