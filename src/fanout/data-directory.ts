@@ -23,6 +23,7 @@ const LOG_FILE = 'log.sqlite';
 const RESTORING_FILE = 'log.sqlite.restoring';
 const LOCK_FILE = 'lock.sqlite';
 const OWNER_FILE = 'owner.json';
+const WITNESS_FILE = 'ends.witness';
 
 /** What may lie in a directory that holds no log yet; the last is every ext4 volume's. */
 const NOT_FOREIGN = new Set([LOCK_FILE, `${LOCK_FILE}-journal`, OWNER_FILE, `${OWNER_FILE}.new`, 'lost+found']);
@@ -34,6 +35,7 @@ export function dataFiles(directory: string) {
     restoring: join(directory, RESTORING_FILE),
     lock: join(directory, LOCK_FILE),
     owner: join(directory, OWNER_FILE),
+    witness: join(directory, WITNESS_FILE),
   } as const;
 }
 

@@ -289,8 +289,9 @@ export class EmbeddedLog implements RoomLog {
       outcomes.push({ position: { epoch, offset }, duplicate: false });
       return { room: appends[index]?.room ?? '', partition, epoch, offset, ts, value };
     });
-    this.#onBatch?.(publications);
+    // First the ends, then the batch: a session that joins while it is handed on has a position behind it all.
     for (const { partition, offset } of records) this.#ends[partition] = offset;
+    this.#onBatch?.(publications);
     this.#queue.succeed(outcomes);
     this.#notifySettled();
   }

@@ -19,7 +19,8 @@ import {
   writeMeta,
 } from './embedded-schema.ts';
 import { type PartitionEnds, readEnds, readWindow } from './embedded-window.ts';
-import { recordKey, unpackRecords } from './record-block.ts';
+import { EndsWitness } from './ends-witness.ts';
+import { type BlockRecord, recordKey, unpackRecords } from './record-block.ts';
 import { describeError, SQLITE, sqliteCode } from './sqlite-error.ts';
 
 class Writer {
@@ -27,6 +28,8 @@ class Writer {
   readonly #database: DatabaseSync;
   readonly #insert: StatementSync;
   readonly #retention: Retention;
+  /** Absent where nothing is synced: it would claim what a power cut takes. */
+  readonly #witness: EndsWitness | undefined;
   #retaining = false;
 
   constructor(data: WriterData, lock: DirectoryLock) {
@@ -43,6 +46,14 @@ class Writer {
       syncDirectory(directory);
       const clock = numberOf({ clock: readMeta(this.#database, 'clock') ?? 0 }, 'clock');
       const ends = this.#readPartitions(data, path);
+      const { witness } = dataFiles(directory);
+      checkEnds(path, ends, EndsWitness.read(witness));
+      if (data.synced) {
+        this.#witness = new EndsWitness(
+          witness,
+          ends.map(({ end }) => end),
+        );
+      }
       this.#insert = this.#database.prepare(
         'INSERT INTO records (key, ts, room, id, data_hash, checksum, value) VALUES (?, ?, ?, ?, ?, ?, ?)',
       );
@@ -61,9 +72,10 @@ class Writer {
 
   commit(batch: Commit): void {
     let committing = false;
+    let records: readonly BlockRecord[];
     try {
       this.#database.exec('BEGIN IMMEDIATE');
-      this.#write(batch);
+      records = this.#write(batch);
       committing = true;
       this.#database.exec('COMMIT');
     } catch (error) {
@@ -84,6 +96,9 @@ class Writer {
       post({ kind: 'commitFailed', outcome: unknown ? 'unknown' : 'refused', message: inWords(error) });
       return;
     }
+    // Only now: what a failed batch would have ended with must not be claimed.
+    for (const { partition, offset } of records) this.#witness?.set(partition, offset);
+    this.#witness?.write();
     post({ kind: 'committed' });
   }
 
@@ -114,6 +129,7 @@ class Writer {
 
   close(): void {
     this.#retaining = false;
+    this.#witness?.close();
     this.#database.close();
     this.#lock.release();
   }
@@ -140,7 +156,7 @@ class Writer {
     return partitions;
   }
 
-  #write(batch: Commit): void {
+  #write(batch: Commit): readonly BlockRecord[] {
     const records = unpackRecords(batch.block);
     if (records.length === 0) writeMeta(this.#database, 'probe', Date.now());
     for (const [index, record] of records.entries()) {
@@ -151,6 +167,18 @@ class Writer {
       const checksum = checksumOf({ key, ts, room, id, dataHash, value });
       this.#insert.run(key, ts, room, id, dataHash, checksum, value);
     }
+    return records;
+  }
+}
+
+/** Refuses a log that ends before what was once committed to it. */
+function checkEnds(path: string, ends: readonly PartitionEnds[], witnessed: readonly number[] | undefined): void {
+  for (const [partition, { end }] of ends.entries()) {
+    const was = witnessed?.[partition] ?? -1;
+    if (end >= was) continue;
+    throw new DataDirectoryError(
+      `${path} is damaged: partition ${partition} ends at offset ${end}, but offset ${was} was written; its write-ahead log is damaged or gone; restore it from a backup`,
+    );
   }
 }
 

@@ -98,3 +98,45 @@ test('the start is refused in words where a damaged record could be delivered tw
   const refusal = `tidegate: .*log.sqlite is damaged: the record at partition ${PARTITION}, offset 1 is damaged`;
   await expect(startGateway(directory.path)).rejects.toThrow(new RegExp(refusal));
 });
+
+test('a bit flipped in the write-ahead log hides nothing: the start is refused, naming where the log must go on', async () => {
+  const directory = await temporaryDirectory();
+  onTestFinished(() => directory.remove());
+  const gateway = await startGateway(directory.path);
+  const client = await TcpClient.open(gateway.ports.tcp);
+  await client.connect('ann');
+  for (let i = 0; i < 20; i++) {
+    await client.ok({ op: 'publish', room: ROOM, mid: `m${i}`, data: `the words of ${i}` });
+  }
+  await gateway.stop('SIGKILL');
+
+  const file = join(directory.path, 'log.sqlite-wal');
+  const bytes = await readFile(file);
+  const at = bytes.indexOf('"the words of 10"');
+  expect(at).toBeGreaterThan(0);
+  bytes.writeUInt8(bytes.readUInt8(at + 3) ^ 0x01, at + 3);
+  await writeFile(file, bytes);
+  await expect(startGateway(directory.path)).rejects.toThrow(
+    new RegExp(`damaged: partition ${PARTITION} ends at offset 9, but offset 19 was written`),
+  );
+});
+
+test('a bit flipped in the index of rooms hides nothing: the start is refused', async () => {
+  const directory = await temporaryDirectory();
+  onTestFinished(() => directory.remove());
+  await makeLog(directory.path);
+  const file = join(directory.path, 'log.sqlite');
+  const { DatabaseSync } = await import('node:sqlite');
+  const database = new DatabaseSync(file, { readOnly: true });
+  const root = database.prepare("SELECT rootpage FROM sqlite_master WHERE name = 'records_by_room'").get()?.rootpage;
+  database.close();
+  const PAGE_BYTES = 4_096;
+  const start = (Number(root) - 1) * PAGE_BYTES;
+  const bytes = await readFile(file);
+  const at = bytes.indexOf(ROOM, start);
+  expect(at).toBeGreaterThan(start);
+  expect(at).toBeLessThan(start + PAGE_BYTES);
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 0x01, at);
+  await writeFile(file, bytes);
+  await expect(startGateway(directory.path)).rejects.toThrow(/log\.sqlite is damaged: .*index records_by_room/);
+});
