@@ -1,6 +1,7 @@
+import type { Gap } from '../protocol/position.ts';
 import type { Reading } from './hub.ts';
 import type { Publication } from './publication.ts';
-import type { Gap, Page } from './room-log.ts';
+import type { Page } from './room-log.ts';
 
 /** A page of a room's past, led up to the present as far as it goes. */
 export interface CaughtUp {

@@ -1,9 +1,9 @@
 import { CommandError } from '../protocol/errors.ts';
+import type { Position } from '../protocol/position.ts';
 import { overloaded } from './append-queue.ts';
 import type { FromReader, ReadQuery, ReadResult, ToReader } from './embedded-messages.ts';
 import type { LogLines } from './log-lines.ts';
 import { LogThread } from './log-thread.ts';
-import type { Position } from './publication.ts';
 import { unpackRecords } from './record-block.ts';
 import type { Page, ReadRequest } from './room-log.ts';
 

@@ -1,7 +1,8 @@
 import type { Framing } from '../protocol/dialect.ts';
+import type { Gap, Position } from '../protocol/position.ts';
 import { partitionOf } from './partition.ts';
-import type { Position, Publication } from './publication.ts';
-import type { Gap, RoomLog } from './room-log.ts';
+import type { Publication } from './publication.ts';
+import type { RoomLog } from './room-log.ts';
 
 /** Who hears a room: a session. */
 export interface Subscriber {

@@ -1,11 +1,3 @@
-/** A place in a room's log. Offsets rise within a room and epoch but are not dense; epochs do not compare. */
-export interface Position {
-  /** 1–64 printable ASCII bytes; names one incarnation of the log. */
-  readonly epoch: string;
-  /** ≥ -1; -1 stands before a partition's first record. */
-  readonly offset: number;
-}
-
 /**
  * One decided record of a room's log, encoded once: every reader of every transport gets bytes derived from
  * `value`, which holds the publisher's `data` untouched.

@@ -1,4 +1,5 @@
-import type { Position, Publication } from './publication.ts';
+import type { Gap, Position } from '../protocol/position.ts';
+import type { Publication } from './publication.ts';
 
 /** What a session asks the log to keep. Names and `data` were checked by the protocol's reader. */
 export interface AppendRequest {
@@ -35,13 +36,6 @@ export interface ReadRequest {
   readonly limit: number;
   /** Bytes of values; the first publication is given whatever its size. */
   readonly bytesMax: number;
-}
-
-export interface Gap {
-  /** null: the request's position was of another epoch, or beyond the end. */
-  readonly from: Position | null;
-  /** Inclusive: the last position that may have held a publication which cannot be had. */
-  readonly to: Position;
 }
 
 export interface Page {

@@ -1,12 +1,11 @@
 import type { Subscriber, Subscription } from '../fanout/hub.ts';
-import type { Position } from '../fanout/publication.ts';
-import type { Gap } from '../fanout/room-log.ts';
 import { BOUNDS } from '../protocol/bounds.ts';
 import type { Command } from '../protocol/commands.ts';
 import type { Dialect, Framing, Input } from '../protocol/dialect.ts';
 import { DISCONNECTS, type DisconnectReason, reconnects } from '../protocol/disconnects.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { OVERSIZE } from '../protocol/line-splitter.ts';
+import type { Gap, Position } from '../protocol/position.ts';
 import type { RepliedOp, Replies } from '../protocol/replies.ts';
 import { Outbox, type OutboxFlusher, type UnsharedBytes } from './outbox.ts';
 import type { Transport, TransportListener } from './transport.ts';

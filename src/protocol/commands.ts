@@ -1,4 +1,4 @@
-import type { Position } from '../fanout/publication.ts';
+import type { Position } from './position.ts';
 
 /** What a client may ask. Fields were checked by the reader; see docs/PROTOCOL.md for their meaning. */
 export type Command =

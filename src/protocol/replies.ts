@@ -1,5 +1,5 @@
-import type { Position, Publication } from '../fanout/publication.ts';
-import type { Gap } from '../fanout/room-log.ts';
+import type { Publication } from '../fanout/publication.ts';
+import type { Gap, Position } from './position.ts';
 
 /** What each op's `ok` reply holds. The dialect turns it into JSON or into words. */
 export interface Replies {

@@ -1,13 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { Position, Publication } from '../fanout/publication.ts';
-import type { Gap } from '../fanout/room-log.ts';
+import type { Publication } from '../fanout/publication.ts';
 import { BOUNDS } from './bounds.ts';
 import type { Command } from './commands.ts';
 import type { Dialect, Framing, Input } from './dialect.ts';
 import { DISCONNECTS, type DisconnectReason } from './disconnects.ts';
 import { CommandError } from './errors.ts';
 import { isRoom, isUser } from './names.ts';
+import type { Gap, Position } from './position.ts';
 import type { ConnectReply, HistoryReply, JoinReply, PublishReply, RepliedOp, Replies } from './replies.ts';
 import { harmless } from './terminal.ts';
 

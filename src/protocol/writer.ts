@@ -1,7 +1,7 @@
-import type { Position, Publication } from '../fanout/publication.ts';
-import type { Gap } from '../fanout/room-log.ts';
+import type { Publication } from '../fanout/publication.ts';
 import { DISCONNECTS, type DisconnectReason } from './disconnects.ts';
 import type { CommandError } from './errors.ts';
+import type { Gap, Position } from './position.ts';
 import type { PageReply, RepliedOp, Replies } from './replies.ts';
 
 const COMMA = Buffer.from(',');

@@ -1,10 +1,10 @@
 import { type CaughtUp, continueToPresent, newestToPresent } from '../../fanout/catch-up.ts';
 import type { Hub, Reading, Subscription } from '../../fanout/hub.ts';
-import type { Position } from '../../fanout/publication.ts';
 import type { Page, ReadRequest, RoomLog } from '../../fanout/room-log.ts';
 import { BOUNDS } from '../../protocol/bounds.ts';
 import type { HistoryCommand, JoinCommand, LeaveCommand } from '../../protocol/commands.ts';
 import { CommandError } from '../../protocol/errors.ts';
+import type { Position } from '../../protocol/position.ts';
 import type { JoinReply } from '../../protocol/replies.ts';
 import { requireJoin } from '../access.ts';
 import type { DeadlineQueue } from '../deadline-queue.ts';

@@ -19,9 +19,9 @@ export const cuts = fc.array(fc.nat(), { maxLength: 19 });
 export const lineBytes = fc
   .array(
     fc.oneof(
-      fc.constantFrom('\n', '\r', '\r\n', '{', ' ', 'GET / HTTP/1.1', 'a', '\x16', '\ufeff', '/join a').map((s) =>
-        Buffer.from(s),
-      ),
+      fc
+        .constantFrom('\n', '\r', '\r\n', '{', ' ', 'GET / HTTP/1.1', 'a', '\x16', '\ufeff', '/join a')
+        .map((s) => Buffer.from(s)),
       fc.uint8Array({ maxLength: 8 }).map((bytes) => Buffer.from(bytes)),
     ),
     { maxLength: 30 },

@@ -58,7 +58,13 @@ describe('LineSplitter', () => {
         for (let at = 0; at <= bytes.length; at += 1) {
           expect(split([bytes.subarray(0, at), bytes.subarray(at)], MAX, true)).toEqual(expected);
         }
-        expect(split([...bytes].map((byte) => Buffer.from([byte])), MAX, true)).toEqual(expected);
+        expect(
+          split(
+            [...bytes].map((byte) => Buffer.from([byte])),
+            MAX,
+            true,
+          ),
+        ).toEqual(expected);
       }),
       { numRuns: 100 },
     );

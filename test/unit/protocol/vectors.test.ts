@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { Gap } from '../../../src/fanout/room-log.ts';
-import type { Position } from '../../../src/fanout/publication.ts';
 import type { Input } from '../../../src/protocol/dialect.ts';
 import { DISCONNECTS, type DisconnectReason, reconnects } from '../../../src/protocol/disconnects.ts';
 import { CommandError, type ErrorCode } from '../../../src/protocol/errors.ts';
 import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
 import { LineSplitter, OVERSIZE } from '../../../src/protocol/line-splitter.ts';
+import type { Gap, Position } from '../../../src/protocol/position.ts';
 import { OPS, readLine } from '../../../src/protocol/reader.ts';
 import type { RepliedOp, Replies } from '../../../src/protocol/replies.ts';
 import { TextDialect } from '../../../src/protocol/text-dialect.ts';
