@@ -50,7 +50,8 @@ class LoadRun implements Run {
     this.fail = fail;
     this.port = plan.port;
     this.wire = WIRES[plan.wire]();
-    this.window = new PublishWindow(plan.workload.sessionsPerRoom, this.histogram);
+    const { rooms, sessionsPerRoom, publishersPerRoom } = plan.workload;
+    this.window = new PublishWindow(rooms * publishersPerRoom, sessionsPerRoom, this.histogram);
     this.#meter = new UsageMeter(plan);
   }
 

@@ -1,4 +1,5 @@
 import type { LatencyHistogram } from './latency-histogram.ts';
+import { PUBLISHERS_MAX } from './publication-data.ts';
 
 /** A session that publishes, as the window sees it. */
 export interface PublishingSession {
@@ -37,27 +38,28 @@ export class PublishWindow {
   readonly #publishers: Publisher[] = [];
   readonly #histogram: LatencyHistogram;
   /** By place, see `placeOf`: when its publication was sent; µs. */
-  #sentUs = new Float64Array(0);
+  readonly #sentUs: Float64Array;
   /** By place: deliveries, plus one for the answer, that its publication still waits for. */
-  #awaited = new Int32Array(0);
+  readonly #awaited: Int32Array;
   /** By place: 1 once its publication was answered. */
-  #answered = new Uint8Array(0);
+  readonly #answered: Uint8Array;
   #open = 0;
   #turn = 0;
   #flushPlanned = false;
   readonly #sessionsPerRoom: number;
 
-  constructor(sessionsPerRoom: number, histogram: LatencyHistogram) {
+  constructor(publishers: number, sessionsPerRoom: number, histogram: LatencyHistogram) {
+    if (publishers > PUBLISHERS_MAX) throw new RangeError(`${publishers} publishers`);
+    const places = publishers * OPEN_PER_PUBLISHER;
+    this.#sentUs = new Float64Array(places);
+    this.#awaited = new Int32Array(places);
+    this.#answered = new Uint8Array(places);
     this.#sessionsPerRoom = sessionsPerRoom;
     this.#histogram = histogram;
   }
 
   /** Adds a publisher to the turn; its index in `data` is the number of those added before. */
   add(session: PublishingSession, roomIndex: number): number {
-    const places = (this.#publishers.length + 1) * OPEN_PER_PUBLISHER;
-    this.#sentUs = new Float64Array(places);
-    this.#awaited = new Int32Array(places);
-    this.#answered = new Uint8Array(places);
     const index = this.#publishers.length;
     this.#publishers.push({ index, session, roomIndex, next: 0, oldestOpen: 0, due: 0 });
     return index;

@@ -226,8 +226,8 @@ export class Hub {
     if (this.#timer !== null) return;
     const restMs = Math.min(this.#settings.tickMaxMs, this.#lastTickTookMs);
     const waitMs = this.#lastTickEndedMs + restMs - performance.now();
-    if (waitMs <= 0) this.#tick();
-    else if (waitMs < 1) this.#timer = setImmediate(() => this.#tick());
+    // At the earliest when this turn of the loop has ended, so that the acks of the same batch leave with it.
+    if (waitMs < 1) this.#timer = setImmediate(() => this.#tick());
     else this.#timer = setTimeout(() => this.#tick(), waitMs);
   }
 

@@ -3,20 +3,19 @@ import type { Transport } from './transport.ts';
 /** Collects the outboxes that were added to within one turn of the loop and writes each once at its end. */
 export class OutboxFlusher {
   #dirty: Outbox[] = [];
-  #scheduled = false;
+  #immediate: NodeJS.Immediate | null = null;
 
   add(outbox: Outbox): void {
     this.#dirty.push(outbox);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    // A microtask runs when the callback under way has ended: behind all commands of one chunk, or all acks of
-    // one batch, and still before the loop goes on.
-    queueMicrotask(() => this.flush());
+    // Behind everything that this turn of the loop has read, so that the acks of a batch, its pushes and the
+    // replies to what came meanwhile leave in one write a session.
+    this.#immediate ??= setImmediate(() => this.flush());
   }
 
   /** Writes what is queued now. */
   flush(): void {
-    this.#scheduled = false;
+    if (this.#immediate !== null) clearImmediate(this.#immediate);
+    this.#immediate = null;
     // Flushing may let blocked sessions go on, which may queue more.
     while (this.#dirty.length > 0) {
       const dirty = this.#dirty;

@@ -213,7 +213,8 @@ export class Session implements TransportListener, Subscriber {
       } else if (line !== null) {
         this.#held = this.#dialect.read(line);
       } else {
-        if (this.#inputEnded && this.unansweredCount === 0) this.#end(1000, '');
+        // Behind the tick that brings back what the client has published last.
+        if (this.#inputEnded && this.unansweredCount === 0) setImmediate(() => this.quit());
         break;
       }
     }

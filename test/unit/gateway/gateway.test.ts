@@ -1,0 +1,97 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openEmbeddedLog } from '../../../src/fanout/embedded-log.ts';
+import { EMBEDDED_LOG_DEFAULTS } from '../../../src/fanout/embedded-settings.ts';
+import type { RoomLog } from '../../../src/fanout/room-log.ts';
+import { Gateway, type GatewaySettings } from '../../../src/gateway/gateway.ts';
+import { BOUNDS } from '../../../src/protocol/bounds.ts';
+import { ndjsonDialect } from '../../../src/protocol/json-dialect.ts';
+import { FakeTransport, type Said } from './fake-transport.ts';
+
+const { frameBytesMax, serverFrameBytesMax, dataBytesMax, signalBytesMax } = BOUNDS;
+const { roomsMax, watchesMax, historyMax, publishesUnansweredMax } = BOUNDS;
+
+const SETTINGS: GatewaySettings = {
+  hub: { tickMaxMs: 0, tickBytesMax: 65_536, recentBytesMax: BOUNDS.pageBytesMax },
+  outboxBytesMax: 1_000_000,
+  unsharedBytesMax: 10_000_000,
+  connectionsMax: 10,
+  connectTimeoutMs: 10_000,
+  catchUpTimeoutMs: 10_000,
+  facts: {
+    protocol: 1,
+    features: [],
+    server: 'tidegate/test',
+    node: 'n1',
+    heartbeatMs: 0,
+    retryWindowMs: 1_000,
+    limits: {
+      ...{ frameBytesMax, serverFrameBytesMax, dataBytesMax, signalBytesMax },
+      ...{ roomsMax, watchesMax, historyMax, publishesUnansweredMax },
+      ...{ commands: null, publishes: null, signals: null, bytes: null },
+    },
+  },
+};
+
+let directory: string;
+let log: RoomLog;
+let gateway: Gateway;
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'tidegate-gateway-'));
+  const logger = pino({ level: 'silent' });
+  log = await openEmbeddedLog({ ...EMBEDDED_LOG_DEFAULTS, directory, partitions: 1, onFailure: () => {} }, logger);
+  gateway = new Gateway(log, SETTINGS, logger);
+});
+
+afterEach(async () => {
+  await gateway.drain(1_000);
+  await log.close();
+  rmSync(directory, { recursive: true });
+});
+
+async function connect(user: string): Promise<FakeTransport> {
+  const transport = new FakeTransport();
+  transport.attach(gateway.open(transport, ndjsonDialect, true));
+  transport.send({ op: 'connect', id: 0, user, device: 'd' });
+  await replied(transport, 0);
+  return transport;
+}
+
+async function replied(transport: FakeTransport, id: number): Promise<Said> {
+  for (const deadline = performance.now() + 5_000; performance.now() < deadline; ) {
+    const found = transport.said.find((said) => said.id === id);
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error(`no reply to ${id} in ${JSON.stringify(transport.said)}`);
+}
+
+const publish = (id: number, room: string) => ({ op: 'publish', id, room, mid: `m${id}`, data: id });
+
+describe('a join that was held while much waited to be sent', () => {
+  it('misses nothing behind its position, also where it goes on within a tick', async () => {
+    const slow = await connect('ann');
+    slow.send({ op: 'join', id: 1, room: 'busy' });
+    await replied(slow, 1);
+    slow.bufferedBytes = BOUNDS.repliesBytesMax + 1;
+    slow.send({ op: 'join', id: 2, room: 'quiet' });
+    // The kernel takes some of it, and it is not told until it has all.
+    slow.bufferedBytes = 1;
+
+    const speaker = await connect('bob');
+    speaker.send(publish(1, 'other'), publish(2, 'quiet'), publish(3, 'busy'), publish(4, 'quiet'));
+    const { ok } = (await replied(slow, 2)) as unknown as { ok: { position: { offset: number } } };
+    await replied(speaker, 4);
+    speaker.send(publish(5, 'quiet'));
+    await replied(speaker, 5);
+
+    const published = [2, 4, 5].map((id) => speaker.said.find((said) => said.id === id)?.ok as { offset: number });
+    const due = published.map(({ offset }) => offset).filter((offset) => offset > ok.position.offset);
+    const heard = slow.said.filter(({ push, room }) => push === 'message' && room === 'quiet');
+    expect(heard.map(({ offset }) => offset)).toEqual(due);
+  });
+});

@@ -1,0 +1,69 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
+import { afterEach, describe, expect, it } from 'vitest';
+import { DeadlineQueue } from '../../../src/gateway/deadline-queue.ts';
+import { Outbox, OutboxFlusher, UnsharedBytes } from '../../../src/gateway/outbox.ts';
+import { LineSplitter } from '../../../src/protocol/line-splitter.ts';
+import { TcpTransport } from '../../../src/tcp/tcp-transport.ts';
+
+/** A key that both sides know, so that no certificate is needed. */
+const PSK = { psk: Buffer.alloc(16, 7), identity: 'test' };
+const TLS = { ciphers: 'PSK', minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' } as const;
+
+const closing = new DeadlineQueue<TcpTransport>(1_000, (transport) => transport.terminate());
+let server: Server;
+let client: Socket;
+
+async function open(isTls: boolean): Promise<{ outbox: Outbox; unshared: UnsharedBytes }> {
+  server = isTls ? createTlsServer({ ...TLS, pskCallback: () => PSK.psk }) : createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const accepted = once(server, isTls ? 'secureConnection' : 'connection');
+  client = isTls
+    ? connectTls({ ...TLS, port, host: '127.0.0.1', pskCallback: () => PSK, checkServerIdentity: () => undefined })
+    : connect(port, '127.0.0.1');
+  client.on('error', () => {});
+  const [socket] = (await accepted) as [Socket];
+  socket.on('error', () => {});
+  const transport = new TcpTransport(socket, new LineSplitter(), closing);
+  const unshared = new UnsharedBytes(10_000);
+  const outbox = new Outbox(transport, new OutboxFlusher(), unshared, () => {});
+  transport.attach({
+    onReadable() {},
+    onDrained: () => outbox.drained(),
+    onInputEnd() {},
+    onClosed: () => outbox.close(),
+  });
+  return { outbox, unshared };
+}
+
+afterEach(async () => {
+  client.destroy();
+  closing.close();
+  const closed = once(server, 'close');
+  server.close();
+  await closed;
+});
+
+describe('what only one session gets', () => {
+  it.each([
+    ['TCP', false],
+    ['TLS', true],
+  ])('is no longer counted once the client has read it, over %s', async (_name, isTls) => {
+    const { outbox, unshared } = await open(isTls);
+    let read = 0;
+    client.on('data', (chunk: Buffer) => {
+      read += chunk.length;
+    });
+    for (let i = 1; i <= 20; i += 1) {
+      outbox.addUnshared(Buffer.alloc(100, 'x'));
+      outbox.flush();
+      while (read < i * 100) await once(client, 'data');
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(outbox.bytes).toBe(0);
+    expect(unshared.bytes).toBe(0);
+  });
+});

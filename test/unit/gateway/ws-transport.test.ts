@@ -1,0 +1,101 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
+import { WsTransport } from '../../../src/gateway/ws-transport.ts';
+
+const server = createServer();
+const webSockets = new WebSocketServer({ noServer: true, clientTracking: false });
+
+interface Pair {
+  readonly client: WebSocket;
+  readonly transport: WsTransport;
+  readonly heard: string[];
+  readonly lines: string[];
+}
+
+let pair: Pair;
+
+async function open(): Promise<Pair> {
+  const heard: string[] = [];
+  const lines: string[] = [];
+  const accepted = new Promise<WsTransport>((resolve) => {
+    server.once('upgrade', (request, socket: Duplex, head: Buffer) => {
+      webSockets.handleUpgrade(request, socket, head, (ws) => resolve(new WsTransport(ws, socket, '192.0.2.1')));
+    });
+  });
+  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  client.on('error', () => {});
+  const opened = once(client, 'open');
+  const transport = await accepted;
+  transport.attach({
+    onReadable() {
+      for (let line = transport.read(); line !== null; line = transport.read()) lines.push(String(line));
+    },
+    onDrained() {},
+    onInputEnd: () => heard.push('input end'),
+    onClosed: () => heard.push('closed'),
+  });
+  await opened;
+  return { client, transport, heard, lines };
+}
+
+async function until(done: () => boolean): Promise<void> {
+  const deadline = performance.now() + 2_000;
+  while (!done() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+beforeEach(async () => {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  pair = await open();
+});
+
+afterEach(async () => {
+  pair.client.terminate();
+  const closed = once(server, 'close');
+  server.close();
+  server.closeAllConnections();
+  await closed;
+});
+
+describe('WsTransport', () => {
+  it('splits messages into lines, each message ending one', async () => {
+    pair.client.send('{"id":1}\n{"id":2}\r\n');
+    pair.client.send('{"id":3}');
+    await until(() => pair.lines.length >= 4);
+    expect(pair.lines).toEqual(['{"id":1}', '{"id":2}', '', '{"id":3}']);
+  });
+
+  it('tells once that the connection is gone, when the client closes it', async () => {
+    const closed = once(pair.client, 'close');
+    pair.client.close(1000);
+    await closed;
+    await until(() => pair.heard.length > 0);
+    expect(pair.heard).toEqual(['closed']);
+  });
+
+  it('tells once that the connection is gone, when the client vanishes', async () => {
+    pair.client.terminate();
+    await until(() => pair.heard.length > 0);
+    expect(pair.heard).toEqual(['closed']);
+  });
+
+  it('tells once that the connection is gone, when we close it', async () => {
+    const closed = once(pair.client, 'close');
+    pair.transport.close(3504, 'replaced');
+    pair.transport.close(3504, 'replaced');
+    const [code, reason] = (await closed) as [number, Buffer];
+    expect([code, String(reason)]).toEqual([3504, 'replaced']);
+    await until(() => pair.heard.length > 0);
+    expect(pair.heard).toEqual(['closed']);
+  });
+
+  it('tells once that the connection is gone, when we destroy it', async () => {
+    pair.transport.terminate();
+    await until(() => pair.heard.length > 0);
+    expect(pair.heard).toEqual(['closed']);
+  });
+});

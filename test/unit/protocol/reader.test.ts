@@ -1,0 +1,169 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
+import { hasLoneSurrogateEscape } from '../../../src/protocol/json-scan.ts';
+import { OPS, type ReadResult, readLine, readText } from '../../../src/protocol/reader.ts';
+import { writeError } from '../../../src/protocol/writer.ts';
+import { jsonText } from './arbitraries.ts';
+
+const SAMPLES = [
+  '{"op":"connect","id":1,"user":"ann","device":"d","client":"c/1"}',
+  '{"op":"join","id":2,"room":"lobby","since":{"epoch":"e","offset":7},"history":3}',
+  '{"op":"leave","id":3,"room":"lobby"}',
+  '{"op":"publish","id":4,"room":"lobby","mid":"m","data":{"text":"h\\u00e9"},"after":"l"}',
+  '{"op":"history","id":5,"room":"lobby","after":{"epoch":"e","offset":7},"limit":3}',
+  '{"op":"ping","id":6}',
+  '{"op":"quit","id":7}',
+  '{"op":"pong"}',
+];
+
+const mutation = fc.record({
+  at: fc.nat(),
+  remove: fc.nat(3),
+  insert: fc.oneof(
+    fc.constantFrom(
+      '',
+      '"',
+      '\\',
+      '\\u',
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '\r',
+      '\n',
+      ' ',
+      '-',
+      '1e9',
+      '\u0000',
+      '"id":1,',
+    ),
+    fc.string({ unit: 'binary', maxLength: 4 }),
+  ),
+});
+
+const mutated = fc
+  .tuple(fc.constantFrom(...SAMPLES), fc.array(mutation, { maxLength: 4 }))
+  .map(([sample, mutations]) => {
+    let line = Buffer.from(sample);
+    for (const { at, remove, insert } of mutations) {
+      const from = at % (line.length + 1);
+      line = Buffer.concat([line.subarray(0, from), Buffer.from(insert), line.subarray(from + remove)]);
+    }
+    return line;
+  });
+
+function expectSound(result: ReadResult): void {
+  if ('command' in result) {
+    expect(OPS).toContain(result.command.op);
+    return;
+  }
+  const { id, error } = result.refusal;
+  expect(id === null || (Number.isSafeInteger(id) && id >= 0 && !Object.is(id, -0))).toBe(true);
+  expect(error.code).toBe('bad_request');
+  expect(error.message).not.toBe('');
+}
+
+describe('readLine', () => {
+  it('never throws, whatever the bytes', () => {
+    const bytes = fc.uint8Array({ maxLength: 64 }).map((array) => Buffer.from(array));
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          bytes,
+          mutated,
+          fc.json().map((json) => Buffer.from(json)),
+        ),
+        (line) => {
+          expectSound(readLine(line));
+          for (const dialect of [ndjsonDialect, websocketDialect]) dialect.read(line);
+        },
+      ),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('never throws for JSON of whatever members', () => {
+    const key = fc.constantFrom('op', 'id', 'room', 'since', 'mid', 'data', '\\u0069d', '__proto__', 'limit', 'after');
+    const value = fc.oneof(fc.constantFrom('"join"', '"history"', '"publish"', '"a"', '1'), jsonText);
+    fc.assert(
+      fc.property(fc.array(fc.tuple(key, value), { maxLength: 20 }), (members) => {
+        expectSound(readText(`{${members.map(([k, v]) => `"${k}":${v}`).join()}}`));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('gives an error the id of a line that has exactly one readable one', () => {
+    const key = fc.constantFrom('id', 'id', '\\u0069d', 'i\\u0064', 'ID', 'x');
+    const value = fc.constantFrom('0', '1', '9007199254740991', '9007199254740992', '1.0', '-0', '"1"', 'null', '{}');
+    fc.assert(
+      fc.property(fc.array(fc.tuple(key, value), { maxLength: 4 }), (members) => {
+        const result = readText(`{${members.map(([k, v]) => `"${k}" :${v} `).join()}}`);
+        const ids = members.filter(([k]) => JSON.parse(`"${k}"`) === 'id');
+        const [only] = ids;
+        const isReadable = ids.length === 1 && only?.[0] === 'id' && /^\d+$/.test(only[1]);
+        const expected = isReadable && Number.isSafeInteger(Number(only[1])) ? Number(only[1]) : null;
+        expect('refusal' in result ? result.refusal.id : undefined).toBe(expected);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('hands on the data of every publish that it accepts byte for byte, without raw line breaks', () => {
+    let accepted = 0;
+    const space = fc.constantFrom('', ' ', '\r', '\n', '\t', ' \r\n ');
+    const order = fc.shuffledSubarray([0, 1, 2, 3, 4], { minLength: 5 });
+    fc.assert(
+      fc.property(jsonText, space, space, order, (raw, before, behind, places) => {
+        const members = ['"op":"publish"', '"id":1', '"room":"a"', '"mid":"m"', `"data":${before}${raw}${behind}`];
+        const line = `{${places.map((place) => members[place]).join()}}`;
+        const result = readLine(Buffer.from(line));
+        if ('refusal' in result) {
+          expect(hasLoneSurrogateEscape(line), result.refusal.error.message).toBe(true);
+          return;
+        }
+        accepted += 1;
+        const { data } = result.command as { data: string };
+        // Strings hold no raw line breaks, so all of them stand between tokens.
+        expect(data).toBe(raw.trim().replaceAll('\r', '').replaceAll('\n', ''));
+        expect(JSON.parse(data)).toEqual((JSON.parse(line) as { data: unknown }).data);
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(accepted).toBeGreaterThan(500);
+  });
+
+  it('accepts nothing that it would refuse in another order of keys', () => {
+    fc.assert(
+      fc.property(mutated, fc.integer({ min: 1, max: 5 }), (line, by) => {
+        const result = readLine(line);
+        if (!('command' in result)) return;
+        const members = Object.entries(JSON.parse(line.toString()) as object);
+        const turned = [...members.slice(by % members.length), ...members.slice(0, by % members.length)];
+        const again = readText(JSON.stringify(Object.fromEntries(turned)));
+        expect(again).toHaveProperty('command');
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('writes no lone surrogate into an error, however long the key that it names', () => {
+    for (const length of [38, 39, 40, 41]) {
+      const key = `${'a'.repeat(length)}😀😀`;
+      for (const members of [`"${key}":1,"${key}":1`, `"${key}":1`, `"${key}\\n":1`]) {
+        for (const line of [
+          `{"op":"ping","id":1,${members}}`,
+          `{"op":"join","id":1,"room":"a","since":{${members}}}`,
+        ]) {
+          const result = readText(line);
+          if (!('refusal' in result)) throw new Error(`accepted: ${line}`);
+          const { id, error } = result.refusal;
+          expect(hasLoneSurrogateEscape(writeError(id, error).toString()), error.message).toBe(false);
+        }
+      }
+    }
+  });
+});
