@@ -259,7 +259,7 @@ export class EmbeddedLog implements RoomLog {
     });
     const block = packRecords(records);
     this.#flight = { ts, appends, records };
-    this.#post({ kind: 'commit', block, rooms: appends.map(({ room }) => room) }, [block]);
+    this.#post({ kind: 'commit', block, rooms: appends.map(({ room }) => room).join('\n') }, [block]);
   }
 
   #onMessage(message: FromWriter): void {

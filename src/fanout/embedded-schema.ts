@@ -172,14 +172,22 @@ export interface StoredRecord {
   readonly value: Uint8Array;
 }
 
-const header = Buffer.alloc(8 + 8 + 4);
+const HEADER_BYTES = 8 + 8 + 4;
+/** Where a record is laid out to be summed: one call for all of it is several times cheaper than one a part. */
+let scratch = Buffer.alloc(4_096);
 
 /** CRC-32, unsigned. */
-export function checksumOf(record: StoredRecord): number {
-  header.writeDoubleLE(record.key, 0);
-  header.writeDoubleLE(record.ts, 8);
-  header.writeInt32LE(record.dataHash, 16);
-  return crc32(record.value, crc32(record.room, crc32(record.id, crc32(header))));
+export function checksumOf({ key, ts, room, id, dataHash, value }: StoredRecord): number {
+  const bytesMax = HEADER_BYTES + id.length + 3 * room.length + value.length;
+  if (scratch.length < bytesMax) scratch = Buffer.alloc(2 * bytesMax);
+  scratch.writeDoubleLE(key, 0);
+  scratch.writeDoubleLE(ts, 8);
+  scratch.writeInt32LE(dataHash, 16);
+  scratch.set(id, HEADER_BYTES);
+  let at = HEADER_BYTES + id.length;
+  at += scratch.write(room, at);
+  scratch.set(value, at);
+  return crc32(scratch.subarray(0, at + value.length));
 }
 
 /**

@@ -159,10 +159,11 @@ class Writer {
   #write(batch: Commit): readonly BlockRecord[] {
     const records = unpackRecords(batch.block);
     if (records.length === 0) writeMeta(this.#database, 'probe', Date.now());
+    const rooms = batch.rooms.split('\n');
     for (const [index, record] of records.entries()) {
       const { ts, dataHash, value } = record;
       const key = recordKey(record.partition, record.offset);
-      const room = batch.rooms[index] ?? '';
+      const room = rooms[index] ?? '';
       const id = Buffer.from(record.id, 'latin1');
       const checksum = checksumOf({ key, ts, room, id, dataHash, value });
       this.#insert.run(key, ts, room, id, dataHash, checksum, value);

@@ -274,26 +274,39 @@ function deliver(room: Room): void {
   room.pendingBytes = 0;
   const first = publications[0];
   if (first === undefined) return;
-  const messages = new Map<Framing['message'], readonly Buffer[]>();
-  const batches = new Map<Framing, Buffer>();
+  const batches: Batch[] = [];
   for (const subscription of room.live) {
     const { framing } = subscription.subscriber;
-    let payloads = messages.get(framing.message);
-    if (payloads === undefined) {
-      payloads = publications.map(framing.message);
-      messages.set(framing.message, payloads);
+    let batch = batches.find((known) => known.framing === framing);
+    if (batch === undefined) {
+      // Framings that say a message alike share its bytes.
+      const alike = batches.find((known) => known.framing.message === framing.message);
+      batch = new Batch(framing, alike?.payloads ?? publications.map(framing.message));
+      batches.push(batch);
     }
     if (subscription.offset < first.offset) {
-      let batch = batches.get(framing);
-      if (batch === undefined) {
-        batch = framing.frame(payloads);
-        batches.set(framing, batch);
-      }
-      subscription.subscriber.push(batch);
+      subscription.subscriber.push(batch.framed);
     } else {
       // It went live within this tick: what it was given already must not come again.
-      const rest = payloads.filter((_, i) => (publications[i]?.offset ?? -1) > subscription.offset);
+      const rest = batch.payloads.filter((_, i) => (publications[i]?.offset ?? -1) > subscription.offset);
       if (rest.length > 0) subscription.subscriber.push(framing.frame(rest));
     }
+  }
+}
+
+/** One room's tick in one framing; framed when the first subscriber wants it. */
+class Batch {
+  readonly framing: Framing;
+  readonly payloads: readonly Buffer[];
+  #framed: Buffer | null = null;
+
+  constructor(framing: Framing, payloads: readonly Buffer[]) {
+    this.framing = framing;
+    this.payloads = payloads;
+  }
+
+  get framed(): Buffer {
+    this.#framed ??= this.framing.frame(this.payloads);
+    return this.#framed;
   }
 }

@@ -56,7 +56,11 @@ export class DeadlineQueue<T> {
       }
       expired.push(item);
     }
-    for (const item of expired) this.#deadlines.delete(item);
-    for (const item of expired) this.#onExpired(item);
+    for (const item of expired) {
+      // What one item's end does may have taken another one's deadline away, or set it anew.
+      if ((this.#deadlines.get(item) ?? Number.POSITIVE_INFINITY) > now) continue;
+      this.#deadlines.delete(item);
+      this.#onExpired(item);
+    }
   }
 }

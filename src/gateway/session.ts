@@ -182,8 +182,9 @@ export class Session implements TransportListener, Subscriber {
   }
 
   #end(code: number, reason: string): void {
-    this.#outbox.flush();
+    // First of all it has ended: flushing lets held commands go on.
     this.#leave();
+    this.#outbox.flush();
     this.transport.close(code, reason);
   }
 

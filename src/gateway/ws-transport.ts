@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { LineSplitter, type OVERSIZE } from '../protocol/line-splitter.ts';
+import { writeGathered } from './gathered-write.ts';
 import type { Transport, TransportListener } from './transport.ts';
 
 const LF = Buffer.from('\n');
@@ -70,14 +71,7 @@ export class WsTransport implements Transport {
   write(chunks: readonly Buffer[]): void {
     // Nothing may follow a close frame.
     if (this.#ws.readyState !== this.#ws.OPEN) return;
-    const [first] = chunks;
-    if (chunks.length === 1 && first !== undefined) {
-      this.#socket.write(first);
-      return;
-    }
-    this.#socket.cork();
-    for (const chunk of chunks) this.#socket.write(chunk);
-    this.#socket.uncork();
+    writeGathered(this.#socket, chunks);
   }
 
   close(code: number, reason: string): void {

@@ -5,7 +5,7 @@ export const OVERSIZE: unique symbol = Symbol('oversize');
 
 const LF = 0x0a;
 const CR = 0x0d;
-/** Above so many pieces an unfinished line is copied together, so that one byte at a time costs no object each. */
+/** Above so many, the pieces of a line or unread chunks are copied together: a byte at a time costs no object each. */
 const PIECES_MAX = 64;
 
 /**
@@ -28,6 +28,7 @@ export class LineSplitter {
   /** The chunk is kept, not copied: it must not change. */
   push(chunk: Buffer): void {
     this.#chunks.push(chunk);
+    if (this.#chunks.length > PIECES_MAX) this.#joinChunks();
   }
 
   /** The next line without its `\n` or `\r\n`, {@link OVERSIZE} from a line too long on, or null. */
@@ -68,6 +69,13 @@ export class LineSplitter {
     this.#pieces.push(piece);
     this.#piecesBytes += piece.length;
     if (this.#pieces.length > PIECES_MAX) this.#pieces = [Buffer.concat(this.#pieces)];
+  }
+
+  #joinChunks(): void {
+    const [first, ...rest] = this.#chunks;
+    if (first === undefined) return;
+    this.#chunks = [Buffer.concat([first.subarray(this.#at), ...rest])];
+    this.#at = 0;
   }
 
   #dropChunk(): void {

@@ -103,7 +103,7 @@ export function readText(text: string): ReadResult {
     const field = Object.hasOwn(expected, key) ? expected[key] : undefined;
     if (field === undefined) {
       if (ignoresUnknownKeys) continue;
-      return refuse(id, `${key}: not a field of ${op}`);
+      return refuse(id, `${printableKey(key)}: not a field of ${op}`);
     }
     const raw = text.slice(start, end);
     const complaint = field.check(fields[key], raw);
@@ -163,7 +163,7 @@ function duplicateKey(members: readonly Member[]): string | null {
 }
 
 function printableKey(key: string): string {
-  return key.length > 40 ? `${key.slice(0, 40)}…` : key;
+  return key.length > 40 ? `${key.slice(0, 40).toWellFormed()}…` : key;
 }
 
 function shape(fields: Readonly<Record<string, Field>>): Shape {

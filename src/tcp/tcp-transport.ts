@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { DeadlineQueue } from '../gateway/deadline-queue.ts';
+import { writeGathered } from '../gateway/gathered-write.ts';
 import type { Transport, TransportListener } from '../gateway/transport.ts';
 import type { LineSplitter, OVERSIZE } from '../protocol/line-splitter.ts';
 
@@ -54,14 +55,7 @@ export class TcpTransport implements Transport {
 
   write(chunks: readonly Buffer[]): void {
     if (this.#closed) return;
-    const [first] = chunks;
-    if (chunks.length === 1 && first !== undefined) {
-      this.#socket.write(first);
-      return;
-    }
-    this.#socket.cork();
-    for (const chunk of chunks) this.#socket.write(chunk);
-    this.#socket.uncork();
+    writeGathered(this.#socket, chunks);
   }
 
   close(): void {

@@ -80,7 +80,7 @@ export class FakeTransport implements Transport {
   }
 }
 
-/** Resolves when the microtasks of this turn are done. */
-export function endOfTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+/** Resolves when what this turn of the loop put off to its end is done, and what that put off in turn. */
+export async function endOfTurn(): Promise<void> {
+  for (let i = 0; i < 3; i += 1) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -20,7 +20,7 @@ describe('Outbox', () => {
     }
     expect(outbox.bytes).toBe(3);
     expect(transport.writes).toEqual([]);
-    await Promise.resolve();
+    await endOfTurn();
     expect(transport.writes).toEqual([3]);
     for (const [i, chunk] of transport.written.entries()) expect(chunk).toBe(chunks[i]);
     expect(outbox.bytes).toBe(0);

@@ -380,9 +380,10 @@ describe('the end of the client’s side', () => {
     expect(transport.closes).toHaveLength(1);
   });
 
-  it('ends a session at once that has nothing to say', () => {
+  it('ends a session at once that has nothing to say', async () => {
     const { transport } = open();
     transport.end();
+    await endOfTurn();
     expect(transport.closes).toEqual([{ code: 1000, reason: '' }]);
   });
 });

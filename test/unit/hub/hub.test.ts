@@ -1,14 +1,15 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Hub, type HubSettings } from '../../../src/fanout/hub.ts';
 import { encodeValue, type Publication } from '../../../src/fanout/publication.ts';
 import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
 import { TextDialect } from '../../../src/protocol/text-dialect.ts';
+import { FakeLoop } from './fake-loop.ts';
 import { FakeSubscriber } from './fake-subscriber.ts';
 
 const SETTINGS: HubSettings = { tickMaxMs: 1_000, tickBytesMax: 100_000, recentBytesMax: 1_000 };
 
-/** Milliseconds of the monotonic clock, and how long each tick takes by it. */
-let clock = 0;
+let loop: FakeLoop;
+/** Milliseconds that each tick takes. */
 let tickMs = 0;
 let ticks = 0;
 const ends = [-1];
@@ -16,7 +17,7 @@ const ends = [-1];
 function newHub(settings: Partial<HubSettings> = {}): Hub {
   return new Hub({ partitions: 1, ends: () => ends }, { ...SETTINGS, ...settings }, () => {
     ticks += 1;
-    clock += tickMs;
+    loop.nowMs += tickMs;
   });
 }
 
@@ -25,17 +26,15 @@ function publication(room: string, offset: number): Publication {
 }
 
 beforeEach(() => {
-  clock = 10_000;
   tickMs = 0;
   ticks = 0;
   ends[0] = -1;
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate'] });
-  vi.spyOn(performance, 'now').mockImplementation(() => clock);
+  loop = new FakeLoop();
+  loop.install();
 });
 
 afterEach(() => {
-  vi.useRealTimers();
-  vi.restoreAllMocks();
+  loop.uninstall();
 });
 
 /** Makes the node busy: the next tick comes so long after the last one. */
@@ -44,26 +43,26 @@ function makeBusy(hub: Hub, ms: number): void {
   const subscription = hub.subscribe(new FakeSubscriber(ndjsonDialect.framing), 'warm-up');
   subscription.goLive(-1);
   hub.receive([publication('warm-up', 0)]);
+  loop.advance(0);
   hub.unsubscribe(subscription);
   tickMs = 0;
   ticks = 0;
 }
 
-function advance(ms: number): void {
-  clock += ms;
-  vi.advanceTimersByTime(ms);
-}
-
 describe('a tick', () => {
-  it('ends at once on an idle node', () => {
+  it('ends with the turn on an idle node', () => {
     const hub = newHub();
     const subscriber = new FakeSubscriber(ndjsonDialect.framing);
     hub.subscribe(subscriber, 'a').goLive(-1);
     hub.receive([publication('a', 1)]);
+    expect(subscriber.heard).toEqual([]);
+    loop.advance(0);
     expect(subscriber.heard).toEqual([{ room: 'a', offset: 1 }]);
     hub.receive([publication('a', 2)]);
+    loop.advance(0);
     expect(subscriber.heard).toHaveLength(2);
     expect(ticks).toBe(2);
+    expect(loop.timerCount).toBe(0);
   });
 
   it('waits as long as the last one took on a busy node, and gathers what comes', () => {
@@ -72,13 +71,13 @@ describe('a tick', () => {
     const subscriber = new FakeSubscriber(ndjsonDialect.framing);
     hub.subscribe(subscriber, 'a').goLive(-1);
     for (const offset of [1, 2, 3]) hub.receive([publication('a', offset)]);
-    advance(49);
+    loop.advance(49);
     expect(subscriber.chunks).toEqual([]);
-    advance(1);
+    loop.advance(1);
     expect(subscriber.chunks).toHaveLength(1);
     expect(subscriber.heard.map(({ offset }) => offset)).toEqual([1, 2, 3]);
     expect(ticks).toBe(1);
-    expect(vi.getTimerCount()).toBe(0);
+    expect(loop.timerCount).toBe(0);
   });
 
   it('lasts no longer than its bound, however long the last one took', () => {
@@ -88,19 +87,19 @@ describe('a tick', () => {
     hub.subscribe(subscriber, 'a').goLive(-1);
     hub.receive([publication('a', 1)]);
     expect(subscriber.chunks).toHaveLength(0);
-    advance(5);
+    loop.advance(5);
     expect(subscriber.chunks).toHaveLength(1);
   });
 
   it('ends in the same turn of the loop where less than a millisecond is left', () => {
     const hub = newHub();
     makeBusy(hub, 50);
-    clock += 49.5;
+    loop.nowMs += 49.5;
     const subscriber = new FakeSubscriber(ndjsonDialect.framing);
     hub.subscribe(subscriber, 'a').goLive(-1);
     hub.receive([publication('a', 1)]);
     expect(subscriber.chunks).toHaveLength(0);
-    vi.advanceTimersByTime(0);
+    loop.advance(0);
     expect(subscriber.chunks).toHaveLength(1);
   });
 
@@ -116,7 +115,7 @@ describe('a tick', () => {
     expect(ticks).toBe(1);
     const heard = subscriber.heard.map(({ room, offset }) => `${room}${offset}`);
     expect(heard.sort()).toEqual(['a1', 'a3', 'a5', 'b2', 'b4']);
-    advance(900);
+    loop.advance(900);
     expect(subscriber.heard.at(-1)).toEqual({ room: 'a', offset: 6 });
   });
 
@@ -130,13 +129,14 @@ describe('a tick', () => {
     expect(subscriber.heard).toHaveLength(1);
     hub.flush();
     expect(ticks).toBe(1);
-    expect(vi.getTimerCount()).toBe(0);
+    expect(loop.timerCount).toBe(0);
   });
 
   it('does not come for a room in which nobody is live', () => {
     const hub = newHub();
     hub.subscribe(new FakeSubscriber(ndjsonDialect.framing), 'a');
     hub.receive([publication('a', 1), publication('b', 2)]);
+    loop.advance(1_000);
     expect(ticks).toBe(0);
   });
 });
@@ -149,7 +149,7 @@ describe('what is pushed', () => {
     const all = framings.map((framing) => Array.from({ length: 3 }, () => new FakeSubscriber(framing)));
     for (const subscriber of all.flat()) hub.subscribe(subscriber, 'a').goLive(-1);
     hub.receive([publication('a', 1), publication('a', 2)]);
-    advance(50);
+    loop.advance(50);
     for (const alike of all) {
       const [first] = alike[0]?.chunks ?? [];
       for (const { chunks, heard } of alike) {
@@ -172,6 +172,7 @@ describe('what is pushed', () => {
       hub.subscribe(new FakeSubscriber({ ...framing, message }), 'a').goLive(-1);
     }
     hub.receive([publication('a', 1)]);
+    hub.flush();
     expect(encoded).toEqual([1]);
   });
 
@@ -186,7 +187,7 @@ describe('what is pushed', () => {
     hub.subscribe(late, 'a').goLive(1);
     hub.receive([publication('a', 2)]);
     hub.subscribe(latest, 'a').goLive(2);
-    advance(50);
+    loop.advance(50);
     expect(early.heard.map(({ offset }) => offset)).toEqual([1, 2]);
     expect(late.heard.map(({ offset }) => offset)).toEqual([2]);
     expect(latest.chunks).toEqual([]);
@@ -204,9 +205,11 @@ describe('what is pushed', () => {
       subscription.goLive(-1);
     }
     hub.receive([publication('a', 1)]);
+    hub.flush();
     expect(heard).toEqual(['x', 'y', 'z']);
     expect(hub.roomCount).toBe(0);
     hub.receive([publication('a', 2)]);
+    hub.flush();
     expect(heard).toHaveLength(3);
   });
 });
@@ -248,9 +251,13 @@ describe('a reading', () => {
     hub.receive([publication('a', 5)]);
     expect(late.arrived().complete).toBe(false);
     expect(early.end).toBe(4);
+    const latest = hub.read('a');
     early.close();
-    expect(late.arrived().complete).toBe(false);
     late.close();
+    hub.receive([publication('a', 6)]);
+    expect([offsets(latest), latest.arrived().complete]).toEqual([[5, 6], true]);
+    latest.close();
+    ends[0] = 6;
     const again = hub.read('a');
     expect([offsets(again), again.arrived().complete]).toEqual([[], true]);
   });

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type CaughtUp, continueToPresent, newestToPresent, type PageBounds } from '../../../src/fanout/catch-up.ts';
 import { Hub, type HubSettings, type Reading, type Subscription } from '../../../src/fanout/hub.ts';
 import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
+import { FakeLoop } from './fake-loop.ts';
 import { at, FakeRoomLog } from './fake-room-log.ts';
 import { FakeSubscriber } from './fake-subscriber.ts';
 
@@ -24,7 +25,7 @@ interface Member {
   reading: Reading | null;
 }
 
-let clock = 0;
+const loop = new FakeLoop();
 
 /** A node and its clients, played step by step. */
 class Play {
@@ -38,7 +39,7 @@ class Play {
   constructor(settings: HubSettings, bounds: PageBounds, endsFirst: boolean) {
     // A tick takes long, so that the next one is waited for and much happens in between.
     this.#hub = new Hub(this.log, settings, () => {
-      clock += 50;
+      loop.nowMs += 50;
     });
     this.#bounds = bounds;
     this.#endsFirst = endsFirst;
@@ -175,10 +176,8 @@ const handOn = fc.integer({ min: 1, max: 4 }).map(
 );
 const pass = fc.integer({ min: 0, max: 80 }).map(
   (ms): Step =>
-    () => {
-      clock += ms;
-      vi.advanceTimersByTime(ms);
-    },
+    () =>
+      loop.advance(ms),
 );
 const joinNow = fc.tuple(room, kind).map(
   ([of, as]): Step =>
@@ -211,13 +210,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate'] });
-  vi.spyOn(performance, 'now').mockImplementation(() => clock);
+  loop.install();
 });
 
 afterEach(() => {
-  vi.useRealTimers();
-  vi.restoreAllMocks();
+  loop.uninstall();
 });
 
 describe('hub and catching up, in whatever order things happen', () => {
@@ -232,7 +229,6 @@ describe('hub and catching up, in whatever order things happen', () => {
     const steps = fc.array(step, { minLength: 20, maxLength: 150, size: 'max' });
     fc.assert(
       fc.property(settings, bounds, fc.boolean(), steps, (hub, page, endsFirst, acts) => {
-        vi.clearAllTimers();
         const play = new Play(hub, page, endsFirst);
         for (const act of acts) {
           act(play);
