@@ -1,6 +1,6 @@
 import type { Gap } from '../protocol/position.ts';
+import type { Publication } from '../protocol/publication.ts';
 import type { Reading } from './hub.ts';
-import type { Publication } from './publication.ts';
 import type { Page } from './room-log.ts';
 
 /** A page of a room's past, led up to the present as far as it goes. */

@@ -1,4 +1,5 @@
 import { CommandError } from '../protocol/errors.ts';
+import { encodeValue, type Publication } from '../protocol/publication.ts';
 import { AppendQueue, midConflict, overloaded, type PendingAppend, unknownOutcome } from './append-queue.ts';
 import { DedupeWindow, dataHash, dedupeId } from './dedupe.ts';
 import type { FromWriter, Retained, ToWriter, WriterData, WriterOpened } from './embedded-messages.ts';
@@ -7,7 +8,6 @@ import type { EmbeddedLogSettings } from './embedded-settings.ts';
 import type { LogLines } from './log-lines.ts';
 import { LogThread } from './log-thread.ts';
 import { partitionOf } from './partition.ts';
-import { encodeValue, type Publication } from './publication.ts';
 import { type BlockRecord, PARTITIONS_MAX, packRecords, unpackRecords } from './record-block.ts';
 import type { Appended, AppendRequest, Page, ReadRequest, RoomLog } from './room-log.ts';
 

@@ -1,7 +1,7 @@
 import type { Framing } from '../protocol/dialect.ts';
 import type { Gap, Position } from '../protocol/position.ts';
+import type { Publication } from '../protocol/publication.ts';
 import { partitionOf } from './partition.ts';
-import type { Publication } from './publication.ts';
 import type { RoomLog } from './room-log.ts';
 
 /** Who hears a room: a session. */

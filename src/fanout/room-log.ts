@@ -1,5 +1,5 @@
 import type { Gap, Position } from '../protocol/position.ts';
-import type { Publication } from './publication.ts';
+import type { Publication } from '../protocol/publication.ts';
 
 /** What a session asks the log to keep. Names and `data` were checked by the protocol's reader. */
 export interface AppendRequest {

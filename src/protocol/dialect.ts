@@ -1,8 +1,8 @@
-import type { Publication } from '../fanout/publication.ts';
 import type { Command } from './commands.ts';
 import type { DisconnectReason } from './disconnects.ts';
 import type { CommandError } from './errors.ts';
 import type { Gap, Position } from './position.ts';
+import type { Publication } from './publication.ts';
 import type { RepliedOp, Replies } from './replies.ts';
 
 /** Names a way in which publications become bytes. Sessions with the same one share each batch's buffer. */

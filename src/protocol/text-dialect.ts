@@ -1,6 +1,5 @@
 import { isUtf8 } from 'node:buffer';
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { Publication } from '../fanout/publication.ts';
 import { BOUNDS } from './bounds.ts';
 import type { Command } from './commands.ts';
 import type { Dialect, Framing, Input } from './dialect.ts';
@@ -8,6 +7,7 @@ import { DISCONNECTS, type DisconnectReason } from './disconnects.ts';
 import { CommandError } from './errors.ts';
 import { isRoom, isUser } from './names.ts';
 import type { Gap, Position } from './position.ts';
+import type { Publication } from './publication.ts';
 import type { ConnectReply, HistoryReply, JoinReply, PublishReply, RepliedOp, Replies } from './replies.ts';
 import { harmless } from './terminal.ts';
 

@@ -1,7 +1,7 @@
-import type { Publication } from '../fanout/publication.ts';
 import { DISCONNECTS, type DisconnectReason } from './disconnects.ts';
 import type { CommandError } from './errors.ts';
 import type { Gap, Position } from './position.ts';
+import type { Publication } from './publication.ts';
 import type { PageReply, RepliedOp, Replies } from './replies.ts';
 
 const COMMA = Buffer.from(',');

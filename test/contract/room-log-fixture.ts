@@ -1,7 +1,7 @@
 import { partitionOf } from '../../src/fanout/partition.ts';
-import type { Publication } from '../../src/fanout/publication.ts';
 import type { AppendRequest, Page } from '../../src/fanout/room-log.ts';
 import type { Position } from '../../src/protocol/position.ts';
+import type { Publication } from '../../src/protocol/publication.ts';
 
 export const PARTITIONS = 4;
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { partitionOf } from '../../src/fanout/partition.ts';
-import type { Publication } from '../../src/fanout/publication.ts';
 import type { Page, RoomLog } from '../../src/fanout/room-log.ts';
 import type { Position } from '../../src/protocol/position.ts';
+import type { Publication } from '../../src/protocol/publication.ts';
 import { ALL, midOf, midsOf, PARTITIONS, positionOf, publish, roomBeside } from './room-log-fixture.ts';
 
 /** A log as it is now, and what it has handed on since it was opened. */

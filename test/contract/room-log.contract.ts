@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { partitionOf } from '../../src/fanout/partition.ts';
-import { encodeValue, type Publication } from '../../src/fanout/publication.ts';
 import type { RoomLog } from '../../src/fanout/room-log.ts';
 import type { Position } from '../../src/protocol/position.ts';
+import { encodeValue, type Publication } from '../../src/protocol/publication.ts';
 import { ALL, codeOf, midOf, midsOf, PARTITIONS, publish } from './room-log-fixture.ts';
 import { describeReading } from './room-log-reading.ts';
 

@@ -5,8 +5,8 @@ import { onTestFinished } from 'vitest';
 import { type EmbeddedLog, openEmbeddedLog } from '../../src/fanout/embedded-log.ts';
 import { EMBEDDED_LOG_DEFAULTS, type EmbeddedLogSettings } from '../../src/fanout/embedded-settings.ts';
 import type { LogLines } from '../../src/fanout/log-lines.ts';
-import type { Publication } from '../../src/fanout/publication.ts';
 import type { AppendRequest, Page, ReadRequest } from '../../src/fanout/room-log.ts';
+import type { Publication } from '../../src/protocol/publication.ts';
 
 /** Keeps what a log says to its operator. */
 export class RecordedLines implements LogLines {

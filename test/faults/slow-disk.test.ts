@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { Publication } from '../../src/fanout/publication.ts';
+import type { Publication } from '../../src/protocol/publication.ts';
 import {
   codeOf,
   midOf,

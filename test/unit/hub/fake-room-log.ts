@@ -1,7 +1,7 @@
 import { partitionOf } from '../../../src/fanout/partition.ts';
-import { encodeValue, type Publication } from '../../../src/fanout/publication.ts';
 import type { Page, ReadRequest, RoomLog } from '../../../src/fanout/room-log.ts';
 import type { Position } from '../../../src/protocol/position.ts';
+import { encodeValue, type Publication } from '../../../src/protocol/publication.ts';
 
 export const EPOCH = 'e1';
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Hub, type HubSettings } from '../../../src/fanout/hub.ts';
-import { encodeValue, type Publication } from '../../../src/fanout/publication.ts';
 import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
+import { encodeValue, type Publication } from '../../../src/protocol/publication.ts';
 import { TextDialect } from '../../../src/protocol/text-dialect.ts';
 import { FakeLoop } from './fake-loop.ts';
 import { FakeSubscriber } from './fake-subscriber.ts';

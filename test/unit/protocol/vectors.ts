@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Publication } from '../../../src/fanout/publication.ts';
+import type { Publication } from '../../../src/protocol/publication.ts';
 
 /** Bytes in the notation of test/vectors/README.md. */
 export type Text =
