@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { TcpClient, WsClient } from './clients.ts';
 import { type GatewayProcess, runTidegate, startGateway, temporaryDirectory } from './gateway-process.ts';
@@ -210,6 +211,28 @@ describe('TLS', () => {
     await plain.untilClosed();
     expect(plain.heard).toEqual([]);
     for (const client of [tcp, ws]) client.close();
+  });
+
+  test('a changed certificate is used for new connections, and one that does not fit is not', async () => {
+    const { cert, key } = await certificate('localhost');
+    const gateway = await start({ TIDEGATE_TLS_CERT: cert, TIDEGATE_TLS_KEY: key });
+    const commonName = async (port: number) => {
+      const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false });
+      await once(socket, 'secureConnect');
+      const { subject } = socket.getPeerCertificate();
+      socket.destroy();
+      return subject.CN;
+    };
+    expect(await commonName(gateway.ports.tcp)).toBe('localhost');
+    const next = await certificate('chat.example');
+    await rename(next.cert, cert);
+    // The pair does not fit until the key follows.
+    const logged = (words: string) => () => gateway.logs.some(({ msg }) => String(msg).includes(words));
+    await expect.poll(logged('cannot be used'), { timeout: 15_000 }).toBe(true);
+    expect(await commonName(gateway.ports.tcp)).toBe('localhost');
+    await rename(next.key, key);
+    await expect.poll(logged('certificate read again'), { timeout: 15_000 }).toBe(true);
+    for (const port of [gateway.ports.tcp, gateway.ports.http]) expect(await commonName(port)).toBe('chat.example');
   });
 });
 
