@@ -109,8 +109,13 @@ export class Gateway implements SessionHost {
   dispatch(session: Session, command: Command): void {
     if (command.op === 'pong') return;
     try {
-      const outcome = this.#handle(session, command);
-      outcome?.catch((error: unknown) => this.#fail(session, command.id, error)).finally(() => this.#checkSettled());
+      this.#handle(session, command)?.then(
+        () => this.#checkSettled(),
+        (error: unknown) => {
+          this.#fail(session, command.id, error);
+          this.#checkSettled();
+        },
+      );
     } catch (error) {
       this.#fail(session, command.id, error);
     }

@@ -10,6 +10,8 @@ import type { RepliedOp, Replies } from '../protocol/replies.ts';
 import { Outbox, type OutboxFlusher, type UnsharedBytes } from './outbox.ts';
 import type { Transport, TransportListener } from './transport.ts';
 
+const NOTHING: readonly Input[] = [];
+
 /** What a session needs of the node that it lives on. */
 export interface SessionHost {
   readonly flusher: OutboxFlusher;
@@ -49,7 +51,7 @@ export class Session implements TransportListener, Subscriber {
   #user = '';
   #device = '';
   /** Inputs of the line under way that could not be executed yet. */
-  #held: readonly Input[] = [];
+  #held: readonly Input[] = NOTHING;
   /** Ids of commands without a reply. */
   #unanswered: Set<number> | null = null;
   #publishesUnanswered = 0;
@@ -58,6 +60,8 @@ export class Session implements TransportListener, Subscriber {
   #busyRooms: Set<string> | null = null;
   #unreadableInARow = 0;
   #pumping = false;
+  /** The first of the held inputs may not be executed yet. */
+  #isHeld = false;
   /** No more commands are executed; replies still go out. */
   #draining = false;
   #inputEnded = false;
@@ -67,7 +71,7 @@ export class Session implements TransportListener, Subscriber {
     this.transport = transport;
     this.#dialect = dialect;
     this.#host = host;
-    this.#outbox = new Outbox(transport, host.flusher, host.unshared, () => this.#pump());
+    this.#outbox = new Outbox(transport, host.flusher, host.unshared, () => this.#goOn());
   }
 
   get state(): SessionState {
@@ -129,7 +133,7 @@ export class Session implements TransportListener, Subscriber {
     this.#publishesUnanswered += 1;
     return () => {
       this.#publishesUnanswered -= 1;
-      this.#pump();
+      this.#goOn();
     };
   }
 
@@ -141,7 +145,7 @@ export class Session implements TransportListener, Subscriber {
     return () => {
       this.#readsUnanswered -= 1;
       this.#busyRooms?.delete(room);
-      this.#pump();
+      this.#goOn();
     };
   }
 
@@ -168,7 +172,7 @@ export class Session implements TransportListener, Subscriber {
 
   onDrained(): void {
     this.#outbox.drained();
-    this.#pump();
+    this.#goOn();
   }
 
   onInputEnd(): void {
@@ -190,8 +194,13 @@ export class Session implements TransportListener, Subscriber {
 
   #leave(): void {
     this.#state = 'ended';
-    this.#held = [];
+    this.#held = NOTHING;
     this.#host.ended(this);
+  }
+
+  /** Something has happened that a held command, or the end of the input, may have waited for. */
+  #goOn(): void {
+    if (this.#isHeld || this.#inputEnded) this.#pump();
   }
 
   /** Executes what has come, as far as it may be executed now. */
@@ -199,11 +208,15 @@ export class Session implements TransportListener, Subscriber {
     // Executing may flush, and flushing pumps: one loop is enough.
     if (this.#pumping) return;
     this.#pumping = true;
+    this.#isHeld = false;
     while (this.#state !== 'ended' && !this.#draining) {
-      const [input, ...rest] = this.#held;
+      const input = this.#held[0];
       if (input !== undefined) {
-        if (!this.#mayExecute(input)) break;
-        this.#held = rest;
+        if (!this.#mayExecute(input)) {
+          this.#isHeld = true;
+          break;
+        }
+        this.#held = this.#held.length === 1 ? NOTHING : this.#held.slice(1);
         this.#execute(input);
         continue;
       }
