@@ -87,7 +87,8 @@ export interface RoomLog {
   read(request: ReadRequest): Promise<Page>;
 
   /**
-   * The offset of the newest record in each partition that `tail` has handed on, or -1; indexed by partition.
+   * The offset of the newest record in each partition that `tail` has handed on, or -1; indexed by partition. It
+   * covers a batch already while that is handed on, so that who joins meanwhile has a position behind all of it.
    * The array is live and belongs to the log.
    */
   ends(): readonly number[];
