@@ -39,9 +39,9 @@ export async function join(session: Session, command: JoinCommand, context: Room
   const end = hub.end(room);
   const isPresent = since?.epoch === log.epoch && since.offset === end;
   const needsRead = since === undefined ? history !== undefined && history > 0 : !isPresent;
+  const subscription = previous ?? hub.subscribe(session, room);
+  subscriptions.set(room, subscription);
   if (!needsRead) {
-    const subscription = previous ?? hub.subscribe(session, room);
-    subscriptions.set(room, subscription);
     subscription.goLive(end);
     session.reply('join', command.id, {
       room,
@@ -53,8 +53,6 @@ export async function join(session: Session, command: JoinCommand, context: Room
     return;
   }
 
-  const subscription = previous ?? hub.subscribe(session, room);
-  subscriptions.set(room, subscription);
   try {
     const limit = since === undefined ? (history ?? 0) : BOUNDS.historyMax;
     await readPast(session, room, context, { after: since, limit }, (page, reading) => {
