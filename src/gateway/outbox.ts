@@ -95,7 +95,7 @@ export class Outbox {
       const chunks = this.#chunks;
       this.#chunks = [];
       this.#bytes = 0;
-      this.#transport.write(chunks);
+      this.#transport.write(chunks, this.#unsharedBytes > 0 ? () => this.drained() : undefined);
     }
     this.drained();
     this.#onFlushed();

@@ -39,7 +39,7 @@ export type SessionState = 'unconnected' | 'connected' | 'ended';
  */
 export class Session implements TransportListener, Subscriber {
   readonly id: string;
-  readonly transport: Transport;
+  readonly #transport: Transport;
   /** By room. Made when the first room is joined. */
   subscriptions: Map<string, Subscription> | null = null;
   /** Mids of publishes that failed, as far as a later `after` may name them; newest last, by room. */
@@ -68,7 +68,7 @@ export class Session implements TransportListener, Subscriber {
 
   constructor(id: string, transport: Transport, dialect: Dialect, host: SessionHost) {
     this.id = id;
-    this.transport = transport;
+    this.#transport = transport;
     this.#dialect = dialect;
     this.#host = host;
     this.#outbox = new Outbox(transport, host.flusher, host.unshared, () => this.#goOn());
@@ -108,7 +108,7 @@ export class Session implements TransportListener, Subscriber {
     this.#send(this.#dialect.reply(op, id, ok));
   }
 
-  /** Answers a command with what went wrong; anything but a CommandError is reported as `internal`. */
+  /** Answers a command, or with `id` null a line that was none, with what went wrong. */
   fail(id: number | null, error: CommandError): void {
     if (this.#state === 'ended') return;
     if (id !== null) this.#unanswered?.delete(id);
@@ -189,7 +189,7 @@ export class Session implements TransportListener, Subscriber {
     // First of all it has ended: flushing lets held commands go on.
     this.#leave();
     this.#outbox.flush();
-    this.transport.close(code, reason);
+    this.#transport.close(code, reason);
   }
 
   #leave(): void {
@@ -220,7 +220,7 @@ export class Session implements TransportListener, Subscriber {
         this.#execute(input);
         continue;
       }
-      const line = this.transport.read();
+      const line = this.#transport.read();
       if (line === OVERSIZE) {
         this.#unreadable(new CommandError('bad_request', `a line is longer than ${BOUNDS.frameBytesMax} bytes`));
         this.disconnect('protocol_error');

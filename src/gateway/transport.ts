@@ -15,8 +15,11 @@ export interface Transport {
    * is backpressure for its client.
    */
   read(): Buffer | typeof OVERSIZE | null;
-  /** Writes framed buffers in order, gathered into one system call where possible. They must not change after. */
-  write(chunks: readonly Buffer[]): void;
+  /**
+   * Writes framed buffers in order, gathered into one system call where possible. They must not change after.
+   * `onTaken` is called when the kernel has taken them all, or the connection is gone.
+   */
+  write(chunks: readonly Buffer[], onTaken?: () => void): void;
   /**
    * Ends the connection in good order after what was written: with `code` where the transport knows close
    * codes, destroyed after `CLOSE_TIMEOUT_MS` if the peer does not follow. What still comes in is thrown away.
@@ -31,7 +34,7 @@ export interface Transport {
 export interface TransportListener {
   /** Lines may be there to read, or the client has ended its side; see {@link Transport.read}. */
   onReadable(): void;
-  /** All bytes written were taken by the kernel. */
+  /** Bytes waited, and were taken by the kernel. Not told of where there were few: see {@link Transport.write}. */
   onDrained(): void;
   /** The client has sent its last byte, but may still read. Lines that came before can still be read. */
   onInputEnd(): void;

@@ -68,10 +68,10 @@ export class WsTransport implements Transport {
     return line;
   }
 
-  write(chunks: readonly Buffer[]): void {
+  write(chunks: readonly Buffer[], onTaken?: () => void): void {
     // Nothing may follow a close frame.
     if (this.#ws.readyState !== this.#ws.OPEN) return;
-    writeGathered(this.#socket, chunks);
+    writeGathered(this.#socket, chunks, onTaken);
   }
 
   close(code: number, reason: string): void {

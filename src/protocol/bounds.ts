@@ -35,5 +35,4 @@ export const BOUNDS = {
   midBytesMax: 64,
   epochBytesMax: 64,
   clientBytesMax: 128,
-  tokenBytesMax: 8_192,
 } as const;

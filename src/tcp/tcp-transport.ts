@@ -53,9 +53,9 @@ export class TcpTransport implements Transport {
     return line;
   }
 
-  write(chunks: readonly Buffer[]): void {
+  write(chunks: readonly Buffer[], onTaken?: () => void): void {
     if (this.#closed) return;
-    writeGathered(this.#socket, chunks);
+    writeGathered(this.#socket, chunks, onTaken);
   }
 
   close(): void {
