@@ -3,18 +3,8 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
-import {
-  codeOf,
-  midOf,
-  midsIn,
-  midsOf,
-  openLog,
-  publish,
-  RecordedLines,
-  read,
-  refusalOf,
-  temporaryDirectory,
-} from './embedded-fixture.ts';
+import { codeOf, midOf, midsOf } from '../contract/room-log-fixture.ts';
+import { midsIn, openLog, publish, RecordedLines, read, refusalOf, temporaryDirectory } from './embedded-fixture.ts';
 
 const START = 1_700_000_000_000;
 const HOUR_MS = 3_600_000;

@@ -24,17 +24,9 @@ test.skipIf(!possible)(
     timeout: 180_000,
   },
   async () => {
-    const directory = await temporaryDirectory();
-    onTestFinished(() => directory.remove());
-    const mount = await Mount.tmpfs(join(directory.path, 'mount'), MEBIBYTES);
-    onTestFinished(() => mount.unmount());
-    const data = join(mount.path, 'data');
-    const filler = join(mount.path, 'filler');
-    const load = new Load({ seed: 20_260_107, dataBytesMax: 4_000 });
-    onTestFinished(() => load.close());
-    let gateway = await startGateway(data);
+    const { mount, data, filler, load, ...started } = await underLoad(20_260_107);
+    let { gateway } = started;
     onTestFinished(async () => void (await gateway.stop('SIGKILL')));
-    load.goTo(gateway.ports);
 
     /** The disk is full, or is about to be. */
     const whileFull = async () => {
@@ -91,17 +83,9 @@ test.skipIf(!possible)(
     timeout: 180_000,
   },
   async () => {
-    const directory = await temporaryDirectory();
-    onTestFinished(() => directory.remove());
-    const mount = await Mount.tmpfs(join(directory.path, 'mount'), MEBIBYTES);
-    onTestFinished(() => mount.unmount());
-    const data = join(mount.path, 'data');
-    const filler = join(mount.path, 'filler');
-    const load = new Load({ seed: 20_260_108, dataBytesMax: 4_000 });
-    onTestFinished(() => load.close());
-    let gateway = await startGateway(data);
+    const { data, filler, load, ...started } = await underLoad(20_260_108);
+    let { gateway } = started;
     onTestFinished(async () => void (await gateway.stop('SIGKILL')));
-    load.goTo(gateway.ports);
     await load.acks(200);
     fill(filler);
     await eventually('publishes to be refused', () => load.errorCount('unavailable') > 20);
@@ -120,6 +104,20 @@ test.skipIf(!possible)(
     expect(load.oracle.judge(await readLog(gateway.ports, load.rooms))).toEqual([]);
   },
 );
+
+/** A gateway with a small disk of its own, and clients at work on it. The test stops the gateway. */
+async function underLoad(seed: number) {
+  const directory = await temporaryDirectory();
+  onTestFinished(() => directory.remove());
+  const mount = await Mount.tmpfs(join(directory.path, 'mount'), MEBIBYTES);
+  onTestFinished(() => mount.unmount());
+  const data = join(mount.path, 'data');
+  const load = new Load({ seed, dataBytesMax: 4_000 });
+  onTestFinished(() => load.close());
+  const gateway = await startGateway(data);
+  load.goTo(gateway.ports);
+  return { mount, data, filler: join(mount.path, 'filler'), load, gateway };
+}
 
 /** Takes all the room that is left. */
 function fill(path: string): void {

@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { codeOf, midsIn, openLog, publish, RecordedLines, refusalOf, temporaryDirectory } from './embedded-fixture.ts';
+import { codeOf } from '../contract/room-log-fixture.ts';
+import { midsIn, openLog, publish, RecordedLines, refusalOf, temporaryDirectory } from './embedded-fixture.ts';
 
 /** A file system of so many MiB, for as long as the test runs. */
 async function smallDisk(mebibytes: number): Promise<string> {

@@ -6,7 +6,7 @@ import { type EmbeddedLog, openEmbeddedLog } from '../../src/fanout/embedded-log
 import { EMBEDDED_LOG_DEFAULTS, type EmbeddedLogSettings } from '../../src/fanout/embedded-settings.ts';
 import type { LogLines } from '../../src/fanout/log-lines.ts';
 import type { AppendRequest, Page, ReadRequest } from '../../src/fanout/room-log.ts';
-import type { Publication } from '../../src/protocol/publication.ts';
+import { midOf } from '../contract/room-log-fixture.ts';
 
 /** Keeps what a log says to its operator. */
 export class RecordedLines implements LogLines {
@@ -71,20 +71,4 @@ export async function midsIn(log: EmbeddedLog, room: string): Promise<string[]> 
     if (!page.more) return mids;
     offset = page.publications.at(-1)?.offset ?? page.gap?.to.offset ?? Number.NaN;
   }
-}
-
-export function midOf({ value }: Publication): string {
-  return (JSON.parse(value.toString()) as { mid: string }).mid;
-}
-
-export function midsOf(page: Page): string[] {
-  return page.publications.map(midOf);
-}
-
-/** The code with which a promise was rejected. */
-export async function codeOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => 'no error',
-    (error: unknown) => (error instanceof Error && 'code' in error ? error.code : error),
-  );
 }

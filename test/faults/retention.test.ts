@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { EmbeddedLog } from '../../src/fanout/embedded-log.ts';
-import { midsIn, midsOf, openLog, publish, RecordedLines, read, temporaryDirectory } from './embedded-fixture.ts';
+import { midsOf } from '../contract/room-log-fixture.ts';
+import { midsIn, openLog, publish, RecordedLines, read, temporaryDirectory } from './embedded-fixture.ts';
 
 const START = 1_700_000_000_000;
 const MINUTE_MS = 60_000;

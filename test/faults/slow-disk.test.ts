@@ -2,16 +2,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Publication } from '../../src/protocol/publication.ts';
-import {
-  codeOf,
-  midOf,
-  midsIn,
-  openLog,
-  publish,
-  RecordedLines,
-  read,
-  temporaryDirectory,
-} from './embedded-fixture.ts';
+import { codeOf, midOf } from '../contract/room-log-fixture.ts';
+import { midsIn, openLog, publish, RecordedLines, read, temporaryDirectory } from './embedded-fixture.ts';
 
 /** Keeps the log from being written, as a disk does that doesn't answer, until `release`. */
 function holdUp(directory: string): { release(): void; execute(sql: string): void } {
