@@ -40,8 +40,13 @@ describe.each(Object.keys(transports) as (keyof typeof transports)[])('over %s',
     // More than the kernel's buffers on both sides and the outbox hold together.
     const data = 'x'.repeat(BOUNDS.dataBytesMax - 2);
     const count = 900;
-    for (let i = 0; i < count; i += 1) writer.send({ op: 'publish', id: i, room: 'r', mid: `m${i}`, data });
+    for (let i = 0; i < count; i += 1) {
+      writer.send({ op: 'publish', id: i, room: 'r', mid: `m${i}`, data });
+      // The reader is not to be slow itself, however busy the machine: less than its outbox is under way.
+      if (i % 30 === 29) await reader.until('what was sent', () => reader.messages('r').length === i + 1);
+    }
     await reader.until('all messages', () => reader.messages('r').length === count);
+    expect(reader.closed).toBeNull();
     slow.resume();
     expect(await slow.disconnected()).toMatchObject({ code: 3001, reason: 'slow_consumer', reconnect: {} });
     if (transport === 'websocket') expect(slow.closed).toMatchObject({ code: 3001 });

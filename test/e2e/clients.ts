@@ -87,8 +87,9 @@ export abstract class Client {
       if (found !== undefined && found !== null && found !== false) return found;
       const left = deadline - performance.now();
       if (left <= 0) {
-        const tail = JSON.stringify([...this.heard.slice(-5), ...this.words.slice(-5), this.closed]);
-        throw new Error(`waited in vain for ${what}; last heard: ${tail.slice(0, 2_000)}`);
+        const heard = [...this.heard, ...this.words].slice(-5).map((said) => JSON.stringify(said).slice(0, 300));
+        const end = JSON.stringify(this.closed);
+        throw new Error(`waited in vain for ${what}; closed: ${end}; heard ${this.heard.length}: ${heard.join('\n')}`);
       }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);
