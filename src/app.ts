@@ -4,13 +4,20 @@ import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { openEmbeddedLog } from './fanout/embedded-log.ts';
 import { EMBEDDED_LOG_DEFAULTS } from './fanout/embedded-settings.ts';
-import { Gateway } from './gateway/gateway.ts';
+import { Gateway, type GatewaySettings } from './gateway/gateway.ts';
 import type { NodeFacts } from './gateway/handlers/connect.ts';
 import { HostRules } from './gateway/host-rules.ts';
 import { createInternalServer } from './gateway/internal-server.ts';
 import { PublicServer } from './gateway/public-server.ts';
+import { TimerWheel } from './gateway/timer-wheel.ts';
 import { CLOSE_TIMEOUT_MS } from './gateway/transport.ts';
 import { WebPage } from './gateway/web-page.ts';
+import { Grants } from './identity/grants.ts';
+import type { KeySource } from './identity/key-source.ts';
+import { RemoteKeySet } from './identity/remote-key-set.ts';
+import { isWeakSecret, SharedSecret } from './identity/shared-secret.ts';
+import { JwtVerifier } from './identity/token-verifier.ts';
+import { MemoryPresence } from './presence/memory-presence-store.ts';
 import { BOUNDS } from './protocol/bounds.ts';
 import { TcpServer } from './tcp/tcp-server.ts';
 import { Certificate } from './tls.ts';
@@ -29,6 +36,14 @@ export interface App {
 
 /** Bytes of one room's publications that end a tick: several frames' worth must fit into an outbox. */
 const TICK_BYTES_MAX = 65_536;
+/** Milliseconds between two looks at what is due: no timeout is more precise. */
+const WHEEL_TICK_MS = 25;
+/** Milliseconds for which this process is taken to live without having said so. */
+const LEASE_MS = 10_000;
+/** Users who are offline whose last time is remembered. */
+const LAST_SEEN_MAX = 100_000;
+/** Connections of one user that were cut off and are still seen. */
+const LINGERING_PER_USER_MAX = 16;
 
 /**
  * Puts the process together: the one place that knows which log, transports and servers there are.
@@ -56,19 +71,15 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     },
     logger,
   );
-  const gateway = new Gateway(
-    log,
-    {
-      hub: { tickMaxMs: config.tickMaxMs, tickBytesMax: TICK_BYTES_MAX, recentBytesMax: BOUNDS.pageBytesMax },
-      outboxBytesMax: config.outboxBytesMax,
-      unsharedBytesMax: config.unsharedBytesMax,
-      connectionsMax: config.connectionsMax,
-      connectTimeoutMs: config.connectTimeoutMs,
-      catchUpTimeoutMs: config.catchUpTimeoutMs,
-      facts: nodeFacts(config),
-    },
-    logger,
-  );
+  const keys = openKeys(config, logger);
+  const presence = new MemoryPresence({
+    leaseMs: LEASE_MS,
+    graceMs: config.graceMs,
+    lastSeenMax: LAST_SEEN_MAX,
+  });
+  const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS });
+  const gateway = new Gateway(log, presence.replica(), wheel, gatewaySettings(config, keys), logger);
+  await gateway.open();
   const certificate =
     config.tlsCert !== null && config.tlsKey !== null ? new Certificate(config.tlsCert, config.tlsKey, logger) : null;
   const tls = certificate?.read() ?? null;
@@ -79,6 +90,8 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const tcpServer = new TcpServer(gateway, {
     greetingMs: config.greetingMs,
     firstLineTimeoutMs: config.firstLineTimeoutMs,
+    keepaliveMs: config.keepaliveMs,
+    unacknowledgedMs: config.unacknowledgedMs,
     connectionsMax,
     tls,
   });
@@ -110,10 +123,89 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
       await gateway.drain(config.drainMs);
       await gateway.whenEmpty(CLOSE_TIMEOUT_MS);
       internalServer.close();
+      keys?.close();
+      wheel.close();
       certificate?.unwatch();
       await log.close();
     },
   };
+}
+
+/** Where the keys of tokens come from; null where access is anonymous. */
+function openKeys(config: Config, logger: Logger): KeySource | null {
+  if (config.auth === 'anonymous') return null;
+  if (config.jwtSecret !== null) {
+    if (isWeakSecret(config.jwtSecret)) logger.warn({}, 'TIDEGATE_JWT_SECRET is too short to be safe');
+    return new SharedSecret(config.jwtSecret);
+  }
+  return new RemoteKeySet({
+    // One of the two is there: the settings were checked.
+    url: config.jwksUrl ?? '',
+    logger,
+    cooldownMs: config.jwksCooldownMs,
+    refreshMs: config.jwksRefreshMs,
+  });
+}
+
+function gatewaySettings(config: Config, keys: KeySource | null): GatewaySettings {
+  return {
+    hub: { tickMaxMs: config.tickMaxMs, tickBytesMax: TICK_BYTES_MAX, recentBytesMax: BOUNDS.pageBytesMax },
+    outboxBytesMax: config.outboxBytesMax,
+    unsharedBytesMax: config.unsharedBytesMax,
+    connectionsMax: config.connectionsMax,
+    roomMembersMax: config.roomMembersMax,
+    catchUpTimeoutMs: config.catchUpTimeoutMs,
+    liveness: {
+      connectTimeoutMs: config.connectTimeoutMs,
+      heartbeatMs: config.heartbeatMs,
+      heartbeatTimeoutMs: config.heartbeatTimeoutMs,
+    },
+    rates: {
+      commands: config.limitCommands,
+      publishes: config.limitPublishes,
+      signals: config.limitSignals,
+      bytes: config.limitBytes,
+    },
+    tracker: {
+      graceMs: config.graceMs,
+      batchMs: config.presenceBatchMs,
+      lingeringPerUserMax: LINGERING_PER_USER_MAX,
+      lingeringMax: config.connectionsMax,
+    },
+    feed: {
+      intervalMs: config.presencePushMs,
+      namesReadersMax: config.presenceNamesMax,
+      fastReadersMax: config.presenceFastMax,
+      slowIntervalMs: config.presenceSlowPushMs,
+    },
+    access: {
+      facts: nodeFacts(config),
+      verifier:
+        keys === null
+          ? null
+          : new JwtVerifier({
+              key: keys,
+              issuer: config.jwtIssuer,
+              audience: config.jwtAudience,
+              leewayMs: config.jwtLeewayMs,
+            }),
+      anonymousGrants: anonymousGrants(config),
+      sessionsPerUserMax: config.sessionsPerUser,
+      sessionsPerAddressMax: config.sessionsPerAddress,
+    },
+  };
+}
+
+/** What anonymous sessions may do: shared by all, unless it depends on who they are. */
+function anonymousGrants(config: Config): (user: string) => Grants {
+  const patterns = {
+    join: config.anonymousJoin,
+    publish: config.anonymousPublish,
+    presence: config.anonymousPresence,
+  };
+  const isPersonal = Object.values(patterns).some((list) => list.some((pattern) => pattern.includes('{user}')));
+  const shared = Grants.of(patterns, '');
+  return isPersonal ? (user) => Grants.of(patterns, user) : () => shared;
 }
 
 function nodeFacts(config: Config): NodeFacts {
@@ -124,7 +216,7 @@ function nodeFacts(config: Config): NodeFacts {
     features: [],
     server: `tidegate/${VERSION}`,
     node: config.nodeId,
-    heartbeatMs: 0,
+    heartbeatMs: config.heartbeatMs,
     retryWindowMs: config.retryWindowMs,
     limits: {
       frameBytesMax,
@@ -135,10 +227,10 @@ function nodeFacts(config: Config): NodeFacts {
       watchesMax,
       historyMax,
       publishesUnansweredMax,
-      commands: null,
-      publishes: null,
-      signals: null,
-      bytes: null,
+      commands: config.limitCommands,
+      publishes: config.limitPublishes,
+      signals: config.limitSignals,
+      bytes: config.limitBytes,
     },
   };
 }

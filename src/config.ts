@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { Grants } from './identity/grants.ts';
+import { isWeakSecret, SECRET_BYTES_MIN } from './identity/shared-secret.ts';
+import type { Rate } from './protocol/replies.ts';
 
 /** One environment variable: how it is checked, and what `--help` says of it. */
 interface Variable<T> {
@@ -25,7 +28,7 @@ const VARIABLES = {
   httpPort: port('TIDEGATE_HTTP_PORT', 8080, 'WebSocket at /ws, chat page at /; 0 picks a free port'),
   tcpPort: port('TIDEGATE_TCP_PORT', 7000, 'raw TCP; 0 picks a free port'),
   internalHost: text('TIDEGATE_INTERNAL_HOST', '127.0.0.1', 'address of the internal port'),
-  internalPort: port('TIDEGATE_INTERNAL_PORT', 9100, 'health; 0 picks a free port'),
+  internalPort: port('TIDEGATE_INTERNAL_PORT', 9100, 'health, metrics and server API; 0 picks a free port'),
   tlsCert: optionalText('TIDEGATE_TLS_CERT', 'PEM file: with TIDEGATE_TLS_KEY, TLS on both public ports'),
   tlsKey: optionalText('TIDEGATE_TLS_KEY', 'PEM file'),
   origins: list('TIDEGATE_ORIGINS', 'origins of pages that may connect besides the own one, comma-separated'),
@@ -47,7 +50,7 @@ const VARIABLES = {
     'info',
     'least level of what is logged',
   ),
-  auth: choice('TIDEGATE_AUTH', ['anonymous', 'jwt'], 'anonymous', 'who may connect; jwt is not there yet'),
+  auth: choice('TIDEGATE_AUTH', ['anonymous', 'jwt'], 'anonymous', 'who may connect: anybody, or who has a token'),
   wsEngine: choice('TIDEGATE_WS_ENGINE', ['auto', 'uws', 'ws'], 'auto', 'WebSocket engine; uws is not there yet'),
   drainMs: int('TIDEGATE_DRAIN_MS', 25_000, 0, HOUR_MS, 'milliseconds that a planned end may take'),
   partitions: int('TIDEGATE_PARTITIONS', 16, 1, 4_096, 'partitions of the log, fixed when it is made'),
@@ -72,6 +75,7 @@ const VARIABLES = {
   appendQueueBytesMax: int('TIDEGATE_APPEND_QUEUE_BYTES_MAX', 8 * MIB, 65_536, 2 ** 40, 'bytes of publishes that wait'),
   appendQueueWaitMs: int('TIDEGATE_APPEND_QUEUE_WAIT_MS', 2_000, 10, HOUR_MS, 'milliseconds that a publish may wait'),
   connectionsMax: int('TIDEGATE_CONNECTIONS_MAX', 100_000, 1, 10_000_000, 'connections; more are sent away'),
+  roomMembersMax: int('TIDEGATE_ROOM_MEMBERS_MAX', 100_000, 1, 10_000_000, 'sessions that may join one room'),
   connectTimeoutMs: int('TIDEGATE_CONNECT_TIMEOUT_MS', 10_000, 50, HOUR_MS, "milliseconds for a client's connect"),
   firstLineTimeoutMs: int(
     'TIDEGATE_FIRST_LINE_TIMEOUT_MS',
@@ -93,20 +97,48 @@ const VARIABLES = {
   ),
   tickMaxMs: int('TIDEGATE_TICK_MAX_MS', 5, 0, 1_000, 'milliseconds over which a busy node gathers deliveries'),
   backlog: int('TIDEGATE_BACKLOG', 4_096, 1, 65_535, 'connections that the kernel queues'),
-  apiKeys: list('TIDEGATE_API_KEYS', 'keys of the server API', { later: true }),
+  apiKeys: list('TIDEGATE_API_KEYS', 'keys of the server API, comma-separated'),
+  apiRequestsMax: int('TIDEGATE_API_REQUESTS_MAX', 256, 1, 100_000, 'requests of the server API at a time'),
+  probeMs: int('TIDEGATE_PROBE_MS', 10_000, 50, HOUR_MS, 'milliseconds between two probes of delivery'),
   ticketSecret: optionalText('TIDEGATE_TICKET_SECRET', 'secret that replicas share', true),
   redisUrl: optionalText('TIDEGATE_REDIS_URL', 'Redis of a cluster; not there yet'),
   kafkaBrokers: list('TIDEGATE_KAFKA_BROKERS', 'Kafka brokers of a cluster; not there yet'),
   kafkaReplication: optionalText('TIDEGATE_KAFKA_REPLICATION', 'replicas of the topics', true),
   prefix: text('TIDEGATE_PREFIX', 'tidegate', 'prefix of Kafka topics and Redis keys', { later: true }),
-  jwtSecret: optionalText('TIDEGATE_JWT_SECRET', 'key of HS256 tokens', true),
-  jwksUrl: optionalText('TIDEGATE_JWKS_URL', 'where public keys of tokens are', true),
-  jwtIssuer: optionalText('TIDEGATE_JWT_ISSUER', 'issuer that tokens must name', true),
-  jwtAudience: optionalText('TIDEGATE_JWT_AUDIENCE', 'audience that tokens must name', true),
-  heartbeatMs: int('TIDEGATE_HEARTBEAT_MS', 25_000, 500, HOUR_MS, 'heartbeat interval', true),
-  graceMs: int('TIDEGATE_GRACE_MS', 15_000, 0, HOUR_MS, 'presence grace', true),
-  sessionsPerUser: int('TIDEGATE_SESSIONS_PER_USER', 16, 0, 1_000_000, 'sessions of one user', true),
-  sessionsPerAddress: int('TIDEGATE_SESSIONS_PER_ADDRESS', 0, 0, 10_000_000, 'sessions of one address', true),
+  jwtSecret: optionalText('TIDEGATE_JWT_SECRET', 'key of HS256 tokens, 32 bytes or more'),
+  jwksUrl: optionalText('TIDEGATE_JWKS_URL', 'where the public keys of RS256, ES256 and EdDSA tokens are'),
+  jwtIssuer: optionalText('TIDEGATE_JWT_ISSUER', 'issuer that tokens must name'),
+  jwtAudience: optionalText('TIDEGATE_JWT_AUDIENCE', 'audience that tokens must name'),
+  jwtLeewayMs: int('TIDEGATE_JWT_LEEWAY_MS', 30_000, 0, HOUR_MS, "by how much an issuer's clock may be off"),
+  jwksCooldownMs: int('TIDEGATE_JWKS_COOLDOWN_MS', 30_000, 100, HOUR_MS, 'least time between two fetches of keys'),
+  jwksRefreshMs: int('TIDEGATE_JWKS_REFRESH_MS', 600_000, 1_000, DAY_MS, 'how often keys are fetched anew'),
+  anonymousJoin: grants('TIDEGATE_ANONYMOUS_JOIN', 'rooms that anonymous sessions may join'),
+  anonymousPublish: grants('TIDEGATE_ANONYMOUS_PUBLISH', 'rooms that they may publish to'),
+  anonymousPresence: grants('TIDEGATE_ANONYMOUS_PRESENCE', 'rooms and @user/ rooms whose presence they may hear'),
+  heartbeatMs: int('TIDEGATE_HEARTBEAT_MS', 25_000, 500, HOUR_MS, 'silence after which a client is asked for a sign'),
+  heartbeatTimeoutMs: int('TIDEGATE_HEARTBEAT_TIMEOUT_MS', 10_000, 100, HOUR_MS, 'milliseconds for its answer'),
+  unacknowledgedMs: int(
+    'TIDEGATE_UNACKNOWLEDGED_MS',
+    30_000,
+    500,
+    HOUR_MS,
+    'unacknowledged bytes that end a raw TCP session without heartbeats (Linux)',
+  ),
+  keepaliveMs: int('TIDEGATE_KEEPALIVE_MS', 60_000, 1_000, HOUR_MS, "silence after which the kernel's keepalive asks"),
+  graceMs: int('TIDEGATE_GRACE_MS', 15_000, 0, HOUR_MS, 'milliseconds for which who was cut off stays present'),
+  presencePushMs: int(
+    'TIDEGATE_PRESENCE_PUSH_MS',
+    250,
+    50,
+    HOUR_MS,
+    'least time between two presence pushes of a room',
+  ),
+  presenceSlowPushMs: int('TIDEGATE_PRESENCE_SLOW_PUSH_MS', 5_000, 50, HOUR_MS, 'the same in huge rooms'),
+  presenceNamesMax: int('TIDEGATE_PRESENCE_NAMES_MAX', 250, 0, 1_000_000, 'readers above which a room gets counts'),
+  presenceFastMax: int('TIDEGATE_PRESENCE_FAST_MAX', 10_000, 0, 10_000_000, 'readers above which a room is huge'),
+  presenceBatchMs: int('TIDEGATE_PRESENCE_BATCH_MS', 50, 0, 1_000, 'milliseconds over which many joins are gathered'),
+  sessionsPerUser: int('TIDEGATE_SESSIONS_PER_USER', 16, 0, 1_000_000, 'sessions of one user; 0: any number'),
+  sessionsPerAddress: int('TIDEGATE_SESSIONS_PER_ADDRESS', 0, 0, 10_000_000, 'sessions of one address; 0: any number'),
   limitCommands: rate('TIDEGATE_LIMIT_COMMANDS', '200:400', 'commands of one session'),
   limitPublishes: rate('TIDEGATE_LIMIT_PUBLISHES', '50:100', 'publishes of one session'),
   limitSignals: rate('TIDEGATE_LIMIT_SIGNALS', '20:40', 'signals of one session'),
@@ -191,17 +223,34 @@ function checkTogether(config: Config): void {
     throw new ConfigError('TIDEGATE_TLS_CERT and TIDEGATE_TLS_KEY go together: one of them is missing');
   }
   // What asks for protection or a cluster must not be ignored.
-  if (config.auth === 'jwt') throw new ConfigError('TIDEGATE_AUTH: "jwt" is not there yet; expected anonymous');
   if (config.wsEngine === 'uws')
     throw new ConfigError('TIDEGATE_WS_ENGINE: "uws" is not there yet; expected ws or auto');
   if (config.redisUrl !== null || config.kafkaBrokers.length > 0) {
     throw new ConfigError('TIDEGATE_REDIS_URL and TIDEGATE_KAFKA_BROKERS: this version cannot be a replica yet');
   }
-  if (!isLoopback(config.host) && !config.publicAnonymous) {
+  checkTokens(config);
+  if (!isLoopback(config.host) && config.auth === 'anonymous' && !config.publicAnonymous) {
     throw new ConfigError(
       `TIDEGATE_HOST: "${config.host}" is reachable by others, and access is anonymous; ` +
         'set TIDEGATE_PUBLIC_ANONYMOUS=true if that is meant',
     );
+  }
+}
+
+function checkTokens({ auth, host, jwtSecret, jwksUrl }: Config): void {
+  if (auth === 'anonymous') {
+    // Whoever gives a key means tokens to be asked for.
+    if (jwtSecret === null && jwksUrl === null) return;
+    throw new ConfigError('TIDEGATE_JWT_SECRET and TIDEGATE_JWKS_URL need TIDEGATE_AUTH=jwt');
+  }
+  if ((jwtSecret === null) === (jwksUrl === null)) {
+    throw new ConfigError('TIDEGATE_AUTH: "jwt" needs either TIDEGATE_JWT_SECRET or TIDEGATE_JWKS_URL');
+  }
+  if (jwksUrl !== null && !(URL.canParse(jwksUrl) && /^https?:$/.test(new URL(jwksUrl).protocol))) {
+    throw new ConfigError('TIDEGATE_JWKS_URL: the value given is not valid; expected an http or https URL');
+  }
+  if (jwtSecret !== null && isWeakSecret(jwtSecret) && !isLoopback(host)) {
+    throw new ConfigError(`TIDEGATE_JWT_SECRET: too short to be safe; expected at least ${SECRET_BYTES_MIN} bytes`);
   }
 }
 
@@ -243,8 +292,29 @@ function choice<const T extends string>(name: string, values: readonly [T, ...T[
   return { name, schema: z.enum(values), fallback, expected: values.join(', '), help };
 }
 
+/** Patterns as in a token's grants. */
+function grants(name: string, help: string) {
+  const schema = z.string().transform((value, context) => {
+    if (value === 'none') return [];
+    const patterns = value.split(',').map((pattern) => pattern.trim());
+    try {
+      Grants.of({ join: patterns, publish: [], presence: [] }, 'somebody');
+    } catch {
+      context.addIssue({ code: 'custom' });
+    }
+    return patterns;
+  });
+  return { name, schema, fallback: '**', expected: 'none, or comma-separated patterns such as team/* or **', help };
+}
+
 function rate(name: string, fallback: string, help: string) {
-  const schema = z.string().regex(/^(0|\d+:\d+)$/);
-  const expected = '"rate per second:burst", or 0 for none';
-  return { name, schema, fallback, expected, help: `${help}, rate per second:burst`, later: true as const };
+  const schema = z
+    .string()
+    .regex(/^(0|[1-9]\d{0,8}:[1-9]\d{0,8})$/)
+    .transform((value): Rate | null => {
+      const [perSecond = 0, burst = 0] = value.split(':').map(Number);
+      return value === '0' ? null : { perSecond, burst };
+    });
+  const expected = '"rate per second:burst", each from 1 to 999999999, or 0 for no limit';
+  return { name, schema, fallback, expected, help: `${help}, rate per second:burst; 0: no limit` };
 }

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { startApp } from './app.ts';
-import { ConfigError, describeVariables, readConfig, withoutEffect } from './config.ts';
+import { type Config, ConfigError, describeVariables, readConfig, withoutEffect } from './config.ts';
 import { backupLog, restoreLog } from './fanout/backup.ts';
 import { checkDataDirectory, DataDirectoryError } from './fanout/data-directory.ts';
 import { VERSION } from './version.ts';
@@ -98,12 +98,17 @@ async function check(): Promise<void> {
     `tidegate ${VERSION}, node ${process.versions.node}: the settings are good`,
     `public     http://${host}:${httpPort} and raw TCP on ${host}:${tcpPort}${config.tlsCert === null ? '' : ', both with TLS'}`,
     `internal   http://${internalHost}:${internalPort}`,
-    `access     anonymous`,
+    `access     ${accessOf(config)}`,
     `log        embedded, ${config.partitions} partitions, in ${dataDir}: ${state}`,
     'websocket  ws',
     ...withoutEffect(process.env).map((name) => `${name} is set, but without effect in this version`),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function accessOf({ auth, jwtSecret }: Config): string {
+  if (auth === 'anonymous') return 'anonymous';
+  return jwtSecret === null ? 'JWT, checked with keys from TIDEGATE_JWKS_URL' : 'JWT, checked with TIDEGATE_JWT_SECRET';
 }
 
 async function backup(file: string): Promise<void> {

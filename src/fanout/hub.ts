@@ -70,6 +70,8 @@ export class Room {
   readonly live = new Set<Subscription>();
   /** Subscriptions in whatever state, and readings: while there are any, the hub keeps the room. */
   references = 0;
+  /** Subscriptions in whatever state. */
+  subscriptions = 0;
   /** Publications of the tick under way, in offset order. */
   pending: Publication[] = [];
   pendingBytes = 0;
@@ -159,13 +161,20 @@ export class Hub {
     return this.#endOf(partitionOf(room, this.#log.partitions));
   }
 
+  /** Local subscriptions of a room. */
+  subscriptionCount(room: string): number {
+    return this.#rooms.get(room)?.subscriptions ?? 0;
+  }
+
   subscribe(subscriber: Subscriber, roomName: string): Subscription {
     const room = this.#reference(roomName);
+    room.subscriptions += 1;
     return new Subscription(subscriber, room);
   }
 
   unsubscribe(subscription: Subscription): void {
     subscription.room.live.delete(subscription);
+    subscription.room.subscriptions -= 1;
     this.#release(subscription.room);
   }
 
@@ -211,6 +220,21 @@ export class Hub {
       if (room.pendingBytes >= this.#settings.tickBytesMax) this.#tick();
     }
     if (this.#dirty.length > 0) this.#schedule();
+  }
+
+  /** Gives a signal to a room's live subscribers, now or never: it has no place in the log. `data` is JSON text. */
+  signal(roomName: string, from: string, data: string): void {
+    const chunks = new Map<Framing, Buffer | null>();
+    for (const { subscriber } of this.#rooms.get(roomName)?.live ?? []) {
+      const { framing } = subscriber;
+      let chunk = chunks.get(framing);
+      if (chunk === undefined) {
+        const payload = framing.signal(roomName, from, data);
+        chunk = payload === null ? null : framing.frame([payload]);
+        chunks.set(framing, chunk);
+      }
+      if (chunk !== null) subscriber.push(chunk);
+    }
   }
 
   /** Ends the tick under way now. */

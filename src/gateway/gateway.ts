@@ -1,18 +1,25 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
-import { Hub, type HubSettings, type Subscription } from '../fanout/hub.ts';
+import { Hub, type HubSettings } from '../fanout/hub.ts';
 import type { RoomLog } from '../fanout/room-log.ts';
+import type { SessionRates } from '../limits/session-limits.ts';
+import { type FeedSettings, PresenceFeed } from '../presence/presence-feed.ts';
+import type { PresenceStore } from '../presence/presence-store.ts';
+import { PresenceTracker, type TrackerSettings } from '../presence/presence-tracker.ts';
 import type { Command } from '../protocol/commands.ts';
 import type { Dialect } from '../protocol/dialect.ts';
-import type { DisconnectReason } from '../protocol/disconnects.ts';
+import { type DisconnectReason, reconnects } from '../protocol/disconnects.ts';
 import { CommandError } from '../protocol/errors.ts';
-import { DeadlineQueue } from './deadline-queue.ts';
-import { connect, type NodeFacts } from './handlers/connect.ts';
+import { type ConnectContext, connect, refresh } from './handlers/connect.ts';
+import { presence, recheckWatches, status, unwatch, unwatchAll, watch } from './handlers/presence.ts';
 import { publish } from './handlers/publish.ts';
-import { history, join, leave, leaveAll, type RoomsContext } from './handlers/rooms.ts';
+import { endAll, history, join, leave, type RoomsContext, recheckRooms } from './handlers/rooms.ts';
+import { signal } from './handlers/signal.ts';
+import type { LivenessSettings } from './liveness.ts';
 import { OutboxFlusher, UnsharedBytes } from './outbox.ts';
 import { Session, type SessionHost } from './session.ts';
-import { SessionRegistry } from './session-registry.ts';
+import { addressKey, SessionRegistry } from './session-registry.ts';
+import type { TimerWheel } from './timer-wheel.ts';
 import type { Transport } from './transport.ts';
 
 export interface GatewaySettings {
@@ -23,12 +30,16 @@ export interface GatewaySettings {
   readonly unsharedBytesMax: number;
   /** Connections that may be open at a time, connected or not; more are refused with `overloaded`. */
   readonly connectionsMax: number;
-  /** Milliseconds for a JSON client's `connect`. */
-  readonly connectTimeoutMs: number;
+  /** Sessions of this node that may join one room. */
+  readonly roomMembersMax: number;
+  readonly liveness: LivenessSettings;
+  readonly rates: SessionRates;
+  readonly tracker: TrackerSettings;
+  readonly feed: FeedSettings;
   /** Milliseconds for a client that catches up to ask for its next page. */
   readonly catchUpTimeoutMs: number;
-  /** What `connect`'s reply says of this node. */
-  readonly facts: NodeFacts;
+  /** Who may connect, and what is told of this node. */
+  readonly access: Omit<ConnectContext, 'registry' | 'tracker'>;
 }
 
 /** The node's sessions and what their commands do: the middle of the server, whatever the transports. */
@@ -36,36 +47,47 @@ export class Gateway implements SessionHost {
   readonly flusher = new OutboxFlusher();
   readonly unshared: UnsharedBytes;
   readonly outboxBytesMax: number;
+  readonly liveness: LivenessSettings;
+  readonly rates: SessionRates;
+  readonly wheel: TimerWheel;
   readonly sessions = new SessionRegistry();
+  readonly hub: Hub;
+  readonly feed: PresenceFeed;
+  readonly tracker: PresenceTracker;
+  /** What the handlers of rooms and presence work on; the server API shares them. */
+  readonly rooms: RoomsContext;
   readonly #settings: GatewaySettings;
   readonly #logger: Logger;
-  readonly #log: RoomLog;
-  readonly #rooms: RoomsContext;
-  readonly #unconnected: DeadlineQueue<Session>;
+  readonly #connect: ConnectContext;
   #connections = 0;
+  readonly #connectionsByAddress = new Map<string, number>();
   #draining = false;
   /** Resolved when no session has an unanswered command, while draining. */
   #settled: (() => void) | null = null;
   /** Resolved when the last connection is gone. */
   #emptied: (() => void) | null = null;
 
-  constructor(log: RoomLog, settings: GatewaySettings, logger: Logger) {
-    this.#log = log;
+  constructor(log: RoomLog, store: PresenceStore, wheel: TimerWheel, settings: GatewaySettings, logger: Logger) {
     this.#settings = settings;
     this.#logger = logger;
+    this.wheel = wheel;
     this.outboxBytesMax = settings.outboxBytesMax;
+    this.liveness = settings.liveness;
+    this.rates = settings.rates;
     this.unshared = new UnsharedBytes(settings.unsharedBytesMax);
-    const hub = new Hub(log, settings.hub, () => this.flusher.flush());
-    const catchingUp = new DeadlineQueue<Subscription>(settings.catchUpTimeoutMs, (subscription) => {
-      subscription.suspend();
-      const position = { epoch: log.epoch, offset: subscription.offset };
-      subscription.subscriber.resync(subscription.room.name, position, undefined);
-    });
-    this.#rooms = { log, hub, unshared: this.unshared, catchingUp };
-    this.#unconnected = new DeadlineQueue(settings.connectTimeoutMs, (session) => {
-      session.disconnect('connect_timeout');
-    });
+    this.hub = new Hub(log, settings.hub, () => this.flusher.flush());
+    this.feed = new PresenceFeed(store, settings.feed, wheel, () => this.flusher.flush());
+    this.tracker = new PresenceTracker(store, this.feed, settings.tracker, wheel);
+    const { hub, feed, tracker, unshared } = this;
+    const { catchUpTimeoutMs, roomMembersMax } = settings;
+    this.rooms = { log, hub, feed, tracker, store, unshared, wheel, catchUpTimeoutMs, roomMembersMax };
+    this.#connect = { ...settings.access, registry: this.sessions, tracker };
     log.tail((publications) => hub.receive(publications));
+  }
+
+  /** Takes part in presence. To be called before sessions come. */
+  open(): Promise<void> {
+    return this.tracker.open();
   }
 
   get draining(): boolean {
@@ -76,14 +98,24 @@ export class Gateway implements SessionHost {
    * Counts a new connection, or says why it must be refused. Every admitted one is given back with
    * {@link released} when it is gone.
    */
-  admit(): DisconnectReason | null {
+  admit(address: string): DisconnectReason | null {
     if (this.#draining) return 'drain';
     if (this.#connections >= this.#settings.connectionsMax) return 'overloaded';
+    const key = addressKey(address);
+    const ofAddress = this.#connectionsByAddress.get(key) ?? 0;
+    const { sessionsPerAddressMax } = this.#settings.access;
+    // Who has as many sessions as allowed is told so at `connect`; this is for who never says it.
+    if (sessionsPerAddressMax > 0 && ofAddress >= 2 * sessionsPerAddressMax) return 'connection_limit';
+    this.#connectionsByAddress.set(key, ofAddress + 1);
     this.#connections += 1;
     return null;
   }
 
-  released(): void {
+  released(address: string): void {
+    const key = addressKey(address);
+    const left = (this.#connectionsByAddress.get(key) ?? 0) - 1;
+    if (left > 0) this.#connectionsByAddress.set(key, left);
+    else this.#connectionsByAddress.delete(key);
     this.#connections -= 1;
     if (this.#connections === 0) this.#emptied?.();
   }
@@ -93,23 +125,28 @@ export class Gateway implements SessionHost {
     if (this.#connections > 0) await this.#waitFor(timeoutMs, (done) => (this.#emptied = done));
   }
 
+  /** What a connection that is refused is told of coming back: after so many milliseconds, or null: never. */
+  comeBackMs(reason: DisconnectReason): number | null {
+    return reconnects(reason) ? this.afterMs() : null;
+  }
+
   /** Milliseconds after which a client that was refused or sent away comes back, spread evenly at random. */
   afterMs(): number {
-    return Math.round(Math.random() * this.#settings.facts.retryWindowMs);
+    return Math.round(Math.random() * this.#settings.access.facts.retryWindowMs);
   }
 
   /** Makes the session of an admitted connection. `connectTimeout` false: its first command may take its time. */
-  open(transport: Transport, dialect: Dialect, connectTimeout: boolean): Session {
+  openSession(transport: Transport, dialect: Dialect, connectTimeout: boolean): Session {
     const session = new Session(randomBytes(12).toString('base64url'), transport, dialect, this);
     this.sessions.add(session);
-    if (connectTimeout) this.#unconnected.set(session);
+    if (connectTimeout) session.liveness.awaitConnect();
     return session;
   }
 
-  dispatch(session: Session, command: Command): void {
+  dispatch(session: Session, command: Command, limited: CommandError | null): void {
     if (command.op === 'pong') return;
     try {
-      this.#handle(session, command)?.then(
+      this.#handle(session, command, limited)?.then(
         () => this.#checkSettled(),
         (error: unknown) => {
           this.#fail(session, command.id, error);
@@ -121,9 +158,10 @@ export class Gateway implements SessionHost {
     }
   }
 
-  ended(session: Session): void {
-    leaveAll(session, this.#rooms);
-    this.#unconnected.delete(session);
+  ended(session: Session, isLeaving: boolean): void {
+    endAll(session, this.rooms);
+    unwatchAll(session, this.rooms);
+    if (session.tracked !== null) this.tracker.ended(session.tracked, isLeaving);
     this.sessions.delete(session);
     this.#checkSettled();
   }
@@ -137,30 +175,49 @@ export class Gateway implements SessionHost {
     for (const session of this.sessions) session.stopReading();
     if (this.#unanswered()) await this.#waitFor(timeoutMs, (done) => (this.#settled = done));
     // What was published last is still pushed.
-    this.#rooms.hub.flush();
+    this.hub.flush();
     for (const session of this.sessions) session.disconnect('drain');
-    this.#unconnected.close();
-    this.#rooms.catchingUp.close();
+    await this.tracker.close();
   }
 
-  #handle(session: Session, command: Exclude<Command, { op: 'pong' }>): Promise<void> | undefined {
+  #handle(
+    session: Session,
+    command: Exclude<Command, { op: 'pong' }>,
+    limited: CommandError | null,
+  ): Promise<void> | undefined {
     if (session.state === 'unconnected' && command.op !== 'connect' && command.op !== 'quit') {
       throw new CommandError('bad_request', 'op: the first command must be connect');
     }
+    // A publish that fails so counts among those that others may have to come after.
+    if (limited !== null && command.op !== 'publish') throw limited;
+    const { rooms } = this;
     switch (command.op) {
       case 'connect':
-        this.#unconnected.delete(session);
-        connect(session, command, this.sessions, this.#settings.facts);
-        return undefined;
+        return connect(session, command, this.#connect);
+      case 'refresh':
+        return refresh(session, command, this.#connect, (refreshed) => this.#recheck(refreshed));
       case 'join':
-        return join(session, command, this.#rooms);
+        return join(session, command, rooms);
       case 'leave':
-        leave(session, command, this.#rooms);
+        leave(session, command, rooms);
         return undefined;
       case 'publish':
-        return publish(session, command, this.#log);
+        return publish(session, command, rooms.log, limited);
       case 'history':
-        return history(session, command, this.#rooms);
+        return history(session, command, rooms);
+      case 'signal':
+        signal(session, command, this.hub);
+        return undefined;
+      case 'presence':
+        return presence(session, command, rooms);
+      case 'watch':
+        return watch(session, command, rooms);
+      case 'unwatch':
+        unwatch(session, command, rooms);
+        return undefined;
+      case 'status':
+        status(session, command, rooms);
+        return undefined;
       case 'ping':
         session.reply('ping', command.id, { serverMs: Date.now() });
         return undefined;
@@ -168,6 +225,12 @@ export class Gateway implements SessionHost {
         session.quit();
         return undefined;
     }
+  }
+
+  /** A session's grants have changed: what they no longer cover ends. */
+  #recheck(session: Session): Promise<void> {
+    recheckRooms(session, this.rooms);
+    return recheckWatches(session, this.rooms);
   }
 
   #fail(session: Session, id: number, error: unknown): void {
@@ -181,7 +244,7 @@ export class Gateway implements SessionHost {
   }
 
   #unanswered(): boolean {
-    for (const session of this.sessions) if (session.unansweredCount > 0) return true;
+    for (const session of this.sessions) if (session.gate.unansweredCount > 0) return true;
     return false;
   }
 

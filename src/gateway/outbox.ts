@@ -63,6 +63,7 @@ export class Outbox {
   readonly #onFlushed: () => void;
   #chunks: Buffer[] = [];
   #bytes = 0;
+  #addedBytes = 0;
   #unsharedBytes = 0;
 
   constructor(transport: Transport, flusher: OutboxFlusher, unshared: UnsharedBytes, onFlushed: () => void) {
@@ -77,10 +78,16 @@ export class Outbox {
     return this.#bytes + this.#transport.bufferedBytes;
   }
 
+  /** Bytes that the kernel has taken since the beginning. */
+  get takenBytes(): number {
+    return this.#addedBytes - this.bytes;
+  }
+
   addShared(chunk: Buffer): void {
     if (this.#chunks.length === 0) this.#flusher.add(this);
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
+    this.#addedBytes += chunk.length;
   }
 
   addUnshared(chunk: Buffer): void {

@@ -8,6 +8,7 @@ import { DISCONNECTS, type DisconnectReason } from '../protocol/disconnects.ts';
 import { websocketDialect } from '../protocol/json-dialect.ts';
 import type { Gateway } from './gateway.ts';
 import type { HostRules } from './host-rules.ts';
+import { Resets } from './resets.ts';
 import { CLOSE_TIMEOUT_MS, REFUSALS_MAX } from './transport.ts';
 import type { WebPage } from './web-page.ts';
 import { WsTransport } from './ws-transport.ts';
@@ -28,7 +29,8 @@ const WS_OPTIONS = {
   noServer: true,
   perMessageDeflate: false,
   maxPayload: BOUNDS.frameBytesMax,
-  closeTimeout: CLOSE_TIMEOUT_MS,
+  // The transport has its own timeout, which resets; this one is for who is refused.
+  closeTimeout: 2 * CLOSE_TIMEOUT_MS,
   clientTracking: false,
   handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
 } as const;
@@ -40,6 +42,7 @@ export class PublicServer {
   readonly #gateway: Gateway;
   readonly #rules: HostRules;
   readonly #page: WebPage;
+  readonly #resets: Resets;
   readonly #webSockets = new WebSocketServer(WS_OPTIONS);
 
   constructor(gateway: Gateway, rules: HostRules, page: WebPage, { connectionsMax, tls }: PublicServerSettings) {
@@ -48,6 +51,7 @@ export class PublicServer {
     this.#page = page;
     const onRequest = (request: IncomingMessage, response: ServerResponse) => this.#request(request, response);
     this.server = tls === null ? createServer(onRequest) : createTlsServer(tls, onRequest);
+    this.#resets = new Resets(this.server, tls !== null);
     this.server.headersTimeout = REQUEST_TIMEOUT_MS;
     this.server.requestTimeout = REQUEST_TIMEOUT_MS;
     this.server.maxConnections = connectionsMax + REFUSALS_MAX;
@@ -79,13 +83,14 @@ export class PublicServer {
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
       return;
     }
-    const refused = this.#gateway.admit();
-    if (refused === null) socket.once('close', () => this.#gateway.released());
+    const address = request.socket.remoteAddress ?? '';
+    const refused = this.#gateway.admit(address);
+    if (refused === null) socket.once('close', () => this.#gateway.released(address));
     // The handshake's answer and a refusal go out in one write.
     socket.cork();
     this.#webSockets.handleUpgrade(request, socket, head, (ws) => {
-      if (refused === null) this.#open(ws, socket, request.socket.remoteAddress ?? '');
-      else refuse(ws, socket, refused, this.#gateway.afterMs());
+      if (refused === null) this.#open(ws, socket, address);
+      else refuse(ws, socket, refused, this.#gateway.comeBackMs(refused));
     });
     socket.uncork();
   }
@@ -99,13 +104,13 @@ export class PublicServer {
   }
 
   #open(ws: WebSocket, socket: Duplex, remoteAddress: string): void {
-    const transport = new WsTransport(ws, socket, remoteAddress);
-    transport.attach(this.#gateway.open(transport, websocketDialect, true));
+    const transport = new WsTransport(ws, socket, remoteAddress, this.#resets, this.#gateway.wheel);
+    transport.attach(this.#gateway.openSession(transport, websocketDialect, true));
   }
 }
 
 /** A page cannot see an HTTP status on an upgrade, so a client that is sent away is told in a push. */
-function refuse(ws: WebSocket, socket: Duplex, reason: DisconnectReason, afterMs: number): void {
+function refuse(ws: WebSocket, socket: Duplex, reason: DisconnectReason, afterMs: number | null): void {
   ws.on('error', () => {});
   const { framing } = websocketDialect;
   for (const payload of websocketDialect.disconnect(reason, afterMs)) socket.write(framing.frame([payload]));

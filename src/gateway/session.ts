@@ -1,4 +1,9 @@
-import type { Subscriber, Subscription } from '../fanout/hub.ts';
+import type { Subscriber } from '../fanout/hub.ts';
+import type { Grants } from '../identity/grants.ts';
+import { SessionLimits, type SessionRates } from '../limits/session-limits.ts';
+import type { PresenceReader } from '../presence/feed.ts';
+import type { TrackedSession } from '../presence/presence-tracker.ts';
+import type { UserWatch } from '../presence/user-feed.ts';
 import { BOUNDS } from '../protocol/bounds.ts';
 import type { Command } from '../protocol/commands.ts';
 import type { Dialect, Framing, Input } from '../protocol/dialect.ts';
@@ -6,11 +11,18 @@ import { DISCONNECTS, type DisconnectReason, reconnects } from '../protocol/disc
 import { CommandError } from '../protocol/errors.ts';
 import { OVERSIZE } from '../protocol/line-splitter.ts';
 import type { Gap, Position } from '../protocol/position.ts';
+import type { LeftCode } from '../protocol/presence-push.ts';
 import type { RepliedOp, Replies } from '../protocol/replies.ts';
+import { CommandGate } from './command-gate.ts';
+import { Liveness, type LivenessSettings, type Living, type Reading } from './liveness.ts';
+import type { Membership } from './membership.ts';
 import { Outbox, type OutboxFlusher, type UnsharedBytes } from './outbox.ts';
+import { Timeout, type TimerWheel } from './timer-wheel.ts';
 import type { Transport, TransportListener } from './transport.ts';
 
 const NOTHING: readonly Input[] = [];
+/** An empty line: nothing to say, but it has its price. */
+const SILENCE: readonly Input[] = [{ words: [] }];
 
 /** What a session needs of the node that it lives on. */
 export interface SessionHost {
@@ -18,12 +30,18 @@ export interface SessionHost {
   readonly unshared: UnsharedBytes;
   /** Bytes that may wait for one session; above it a push ends the session. */
   readonly outboxBytesMax: number;
+  readonly wheel: TimerWheel;
+  readonly liveness: LivenessSettings;
+  readonly rates: SessionRates;
   /** Milliseconds after which a client that is sent away comes back. */
   afterMs(): number;
-  /** Executes a command: replies now or later, exactly once, through the session. */
-  dispatch(session: Session, command: Command): void;
-  /** The session has ended: whatever knows it lets it go. Called once. */
-  ended(session: Session): void;
+  /**
+   * Executes a command: replies now or later, exactly once, through the session. `limited`: it is beyond the
+   * session's rate, and fails with that.
+   */
+  dispatch(session: Session, command: Command, limited: CommandError | null): void;
+  /** The session has ended, `isLeaving`: for good. Whatever knows it lets it go. Called once. */
+  ended(session: Session, isLeaving: boolean): void;
 }
 
 /**
@@ -33,31 +51,42 @@ export interface SessionHost {
  */
 export type SessionState = 'unconnected' | 'connected' | 'ended';
 
+/** Who a session is, and what it may do. */
+export interface SessionIdentity {
+  readonly user: string;
+  readonly device: string;
+  readonly grants: Grants;
+}
+
 /**
  * One client on one connection: reads its commands in order, sees to it that each gets one reply, and ends it
  * for good or bad. What the commands mean is the handlers' business.
  */
-export class Session implements TransportListener, Subscriber {
+export class Session implements TransportListener, Subscriber, PresenceReader, Living {
   readonly id: string;
   readonly #transport: Transport;
+  readonly limits: SessionLimits;
+  readonly liveness: Liveness;
+  readonly gate: CommandGate;
   /** By room. Made when the first room is joined. */
-  subscriptions: Map<string, Subscription> | null = null;
+  memberships: Map<string, Membership> | null = null;
+  /** By user. Made when the first one is watched. */
+  watches: Map<string, UserWatch> | null = null;
+  /** How others see this session, once it is connected. */
+  tracked: TrackedSession | null = null;
   /** Mids of publishes that failed, as far as a later `after` may name them; newest last, by room. */
   failedMids: Set<string> | null = null;
   readonly #host: SessionHost;
   readonly #dialect: Dialect;
   readonly #outbox: Outbox;
   #state: SessionState = 'unconnected';
-  #user = '';
-  #device = '';
+  #identity: SessionIdentity | null = null;
+  /** Bytes of the line under way that its commands have not paid for. */
+  #unpaidBytes = 0;
+  /** Set while the client has used up even its refusals. */
+  #flood: Timeout | null = null;
   /** Inputs of the line under way that could not be executed yet. */
   #held: readonly Input[] = NOTHING;
-  /** Ids of commands without a reply. */
-  #unanswered: Set<number> | null = null;
-  #publishesUnanswered = 0;
-  #readsUnanswered = 0;
-  /** Rooms in which a join or history is under way: the next join, leave or history there waits. */
-  #busyRooms: Set<string> | null = null;
   #unreadableInARow = 0;
   #pumping = false;
   /** The first of the held inputs may not be executed yet. */
@@ -71,6 +100,9 @@ export class Session implements TransportListener, Subscriber {
     this.#transport = transport;
     this.#dialect = dialect;
     this.#host = host;
+    this.limits = new SessionLimits(host.rates);
+    this.liveness = new Liveness(this, host.wheel, host.liveness);
+    this.gate = new CommandGate(() => this.#goOn());
     this.#outbox = new Outbox(transport, host.flusher, host.unshared, () => this.#goOn());
   }
 
@@ -78,40 +110,65 @@ export class Session implements TransportListener, Subscriber {
     return this.#state;
   }
 
-  /** Empty until connected. */
-  get user(): string {
-    return this.#user;
+  /** Of a session that has connected, even if it has ended since. */
+  get identity(): SessionIdentity {
+    if (this.#identity === null) throw new Error(`session ${this.id} is not connected`);
+    return this.#identity;
   }
 
-  get device(): string {
-    return this.#device;
+  get wasConnected(): boolean {
+    return this.#identity !== null;
+  }
+
+  get user(): string {
+    return this.identity.user;
+  }
+
+  get remoteAddress(): string {
+    return this.#transport.remoteAddress;
+  }
+
+  get hasHeartbeats(): boolean {
+    return this.#dialect.hasHeartbeats;
+  }
+
+  get reading(): Reading {
+    if (this.#draining) return 'withheld';
+    if (!this.#isHeld) return 'reading';
+    return this.#outbox.bytes > BOUNDS.repliesBytesMax ? 'stalled' : 'withheld';
+  }
+
+  get takenBytes(): number {
+    return this.#outbox.takenBytes;
   }
 
   get framing(): Framing {
     return this.#dialect.framing;
   }
 
-  get unansweredCount(): number {
-    return this.#unanswered?.size ?? 0;
+  connected(identity: SessionIdentity, heartbeats: boolean): void {
+    this.#identity = identity;
+    this.#state = 'connected';
+    this.liveness.connected(heartbeats);
+    if (!heartbeats) this.#transport.watchPeer();
   }
 
-  connected(user: string, device: string): void {
-    this.#user = user;
-    this.#device = device;
-    this.#state = 'connected';
+  /** The same user has shown a newer token. */
+  refreshed(grants: Grants): void {
+    this.#identity = { ...this.identity, grants };
   }
 
   /** Answers a command. A session that has ended meanwhile hears nothing. */
   reply<Op extends RepliedOp>(op: Op, id: number, ok: Replies[Op]): void {
     if (this.#state === 'ended') return;
-    this.#unanswered?.delete(id);
+    this.gate.answered(id);
     this.#send(this.#dialect.reply(op, id, ok));
   }
 
   /** Answers a command, or with `id` null a line that was none, with what went wrong. */
   fail(id: number | null, error: CommandError): void {
     if (this.#state === 'ended') return;
-    if (id !== null) this.#unanswered?.delete(id);
+    if (id !== null) this.gate.answered(id);
     this.#send(this.#dialect.error(id, error));
   }
 
@@ -124,29 +181,17 @@ export class Session implements TransportListener, Subscriber {
     this.#outbox.addShared(chunk);
   }
 
+  askForSign(): void {
+    for (const payload of this.#dialect.heartbeat()) this.push(this.framing.frame([payload]));
+  }
+
+  /** Tells that the session is no longer in a room. */
+  left(room: string, code: LeftCode): void {
+    for (const payload of this.#dialect.left(room, code)) this.push(this.framing.frame([payload]));
+  }
+
   resync(room: string, position: Position, gap: Gap | undefined): void {
     for (const payload of this.#dialect.resync(room, position, gap)) this.push(this.framing.frame([payload]));
-  }
-
-  /** Counts a publish as unanswered until the returned function is called. */
-  publishBegun(): () => void {
-    this.#publishesUnanswered += 1;
-    return () => {
-      this.#publishesUnanswered -= 1;
-      this.#goOn();
-    };
-  }
-
-  /** Counts a read as unanswered, and its room as busy, until the returned function is called. */
-  readBegun(room: string): () => void {
-    this.#readsUnanswered += 1;
-    this.#busyRooms ??= new Set();
-    this.#busyRooms.add(room);
-    return () => {
-      this.#readsUnanswered -= 1;
-      this.#busyRooms?.delete(room);
-      this.#goOn();
-    };
   }
 
   /** Executes no more commands; those under way are still answered. */
@@ -158,12 +203,17 @@ export class Session implements TransportListener, Subscriber {
   disconnect(reason: DisconnectReason): void {
     if (this.#state === 'ended') return;
     this.#send(this.#dialect.disconnect(reason, reconnects(reason) ? this.#host.afterMs() : null));
-    this.#end(DISCONNECTS[reason].code, reason);
+    // Who is replaced has come back already, on another connection.
+    this.#end(DISCONNECTS[reason].code, reason, !reconnects(reason) && reason !== 'replaced');
   }
 
   /** Ends the session at the client's wish, without a word. */
   quit(): void {
-    if (this.#state !== 'ended') this.#end(1000, '');
+    if (this.#state !== 'ended') this.#end(1000, '', true);
+  }
+
+  onBytes(): void {
+    this.liveness.heard();
   }
 
   onReadable(): void {
@@ -180,22 +230,24 @@ export class Session implements TransportListener, Subscriber {
     this.#pump();
   }
 
-  onClosed(): void {
+  onClosed(isLeaving: boolean): void {
     this.#outbox.close();
-    if (this.#state !== 'ended') this.#leave();
+    if (this.#state !== 'ended') this.#leave(isLeaving);
   }
 
-  #end(code: number, reason: string): void {
+  #end(code: number, reason: string, isLeaving: boolean): void {
     // First of all it has ended: flushing lets held commands go on.
-    this.#leave();
+    this.#leave(isLeaving);
     this.#outbox.flush();
     this.#transport.close(code, reason);
   }
 
-  #leave(): void {
+  #leave(isLeaving: boolean): void {
     this.#state = 'ended';
     this.#held = NOTHING;
-    this.#host.ended(this);
+    this.liveness.stop();
+    if (this.#flood !== null) this.#host.wheel.clear(this.#flood);
+    this.#host.ended(this, isLeaving);
   }
 
   /** Something has happened that a held command, or the end of the input, may have waited for. */
@@ -216,8 +268,13 @@ export class Session implements TransportListener, Subscriber {
           this.#isHeld = true;
           break;
         }
+        const limited = this.#limit();
+        if (limited !== null && this.#isFlooding()) {
+          this.#isHeld = true;
+          break;
+        }
         this.#held = this.#held.length === 1 ? NOTHING : this.#held.slice(1);
-        this.#execute(input);
+        this.#execute(input, limited);
         continue;
       }
       const line = this.#transport.read();
@@ -225,43 +282,56 @@ export class Session implements TransportListener, Subscriber {
         this.#unreadable(new CommandError('bad_request', `a line is longer than ${BOUNDS.frameBytesMax} bytes`));
         this.disconnect('protocol_error');
       } else if (line !== null) {
-        this.#held = this.#dialect.read(line);
+        const inputs = this.#dialect.read(line);
+        this.#held = inputs.length === 0 ? SILENCE : inputs;
+        this.#unpaidBytes = line.length + 1;
       } else {
         // Behind the tick that brings back what the client has published last.
-        if (this.#inputEnded && this.unansweredCount === 0) setImmediate(() => this.quit());
+        if (this.#inputEnded && this.gate.unansweredCount === 0) setImmediate(() => this.#inputOver());
         break;
       }
     }
     this.#pumping = false;
   }
 
+  /** The client has ended its side, and everything is answered: it may come back, and is not taken to have left. */
+  #inputOver(): void {
+    if (this.#state !== 'ended') this.#end(1000, '', false);
+  }
+
+  /** What keeps the next command from being executed, if it is too much; else it is paid for. */
+  #limit(): CommandError | null {
+    const limited = this.limits.takeCommand(this.#unpaidBytes, performance.now());
+    if (limited === null) this.#unpaidBytes = 0;
+    return limited;
+  }
+
+  /** Whether the client has had as many refusals as it is given: then it is read again when it may have another. */
+  #isFlooding(): boolean {
+    const waitMs = this.limits.takeRefusal(performance.now());
+    if (waitMs === 0) return false;
+    this.#flood ??= new Timeout(() => this.#goOn());
+    this.#host.wheel.set(this.#flood, waitMs);
+    return true;
+  }
+
   /** Replies never overflow: a command waits while its reply might. */
   #mayExecute(input: Input): boolean {
     if (this.#outbox.bytes > BOUNDS.repliesBytesMax) return false;
-    if (!('command' in input)) return true;
-    const { command } = input;
-    switch (command.op) {
-      case 'publish':
-        return this.#publishesUnanswered < BOUNDS.publishesUnansweredMax;
-      case 'join':
-      case 'history':
-        return this.#readsUnanswered < BOUNDS.readsUnansweredMax && !this.#busyRooms?.has(command.room);
-      case 'leave':
-        return !this.#busyRooms?.has(command.room);
-      default:
-        return true;
-    }
+    return this.gate.mayBegin('command' in input ? input.command : null);
   }
 
-  #execute(input: Input): void {
+  #execute(input: Input, limited: CommandError | null): void {
     if ('words' in input) {
       this.#unreadableInARow = 0;
-      this.#send(input.words);
+      // Nobody who has said nothing is answered, whatever else is wrong.
+      this.#send(limited === null || input.words.length === 0 ? input.words : this.#dialect.error(null, limited));
       return;
     }
     if ('refusal' in input) {
-      const { id, error } = input.refusal;
-      if (id === null || this.#unanswered?.has(id)) this.#unreadable(error);
+      const { id } = input.refusal;
+      const error = limited ?? input.refusal.error;
+      if (id === null || this.gate.isUnanswered(id)) this.#unreadable(error);
       else {
         this.#unreadableInARow = 0;
         this.fail(id, error);
@@ -270,15 +340,14 @@ export class Session implements TransportListener, Subscriber {
     }
     const { command } = input;
     if ('id' in command) {
-      this.#unanswered ??= new Set();
-      if (this.#unanswered.has(command.id)) {
+      if (this.gate.isUnanswered(command.id)) {
         this.#unreadable(new CommandError('bad_request', `id: ${command.id} is still unanswered`));
         return;
       }
-      this.#unanswered.add(command.id);
+      this.gate.asked(command.id);
     }
     this.#unreadableInARow = 0;
-    this.#host.dispatch(this, command);
+    this.#host.dispatch(this, command, limited);
   }
 
   #unreadable(error: CommandError): void {

@@ -28,18 +28,25 @@ export interface Transport {
   close(code: number, reason: string): void;
   /** Destroys the connection now, with a reset. Idempotent. */
   terminate(): void;
+  /**
+   * Finds out by itself that the peer has vanished, as far as the system tells: of a session whose client answers
+   * no heartbeats. The connection is then gone, without a word.
+   */
+  watchPeer(): void;
 }
 
 /** What a transport tells its session. */
 export interface TransportListener {
+  /** Bytes came, a whole line or not. */
+  onBytes(): void;
   /** Lines may be there to read, or the client has ended its side; see {@link Transport.read}. */
   onReadable(): void;
   /** Bytes waited, and were taken by the kernel. Not told of where there were few: see {@link Transport.write}. */
   onDrained(): void;
   /** The client has sent its last byte, but may still read. Lines that came before can still be read. */
   onInputEnd(): void;
-  /** The connection is gone. Called once, last. */
-  onClosed(): void;
+  /** The connection is gone; `isLeaving`: because the client said goodbye. Called once, last. */
+  onClosed(isLeaving: boolean): void;
 }
 
 /** Milliseconds for which a closing peer is waited for. */

@@ -2,11 +2,15 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { LineSplitter, type OVERSIZE } from '../protocol/line-splitter.ts';
 import { writeGathered } from './gathered-write.ts';
-import type { Transport, TransportListener } from './transport.ts';
+import type { Resets } from './resets.ts';
+import { Timeout, type TimerWheel } from './timer-wheel.ts';
+import { CLOSE_TIMEOUT_MS, type Transport, type TransportListener } from './transport.ts';
 
 const LF = Buffer.from('\n');
 /** RFC 6455 section 7.4.1: a kind of data that the endpoint cannot accept. */
 const UNSUPPORTED_DATA = 1003;
+/** With these a client says goodbye: a normal closure, or a close frame without a code (RFC 6455 section 7.4.1). */
+const GOODBYES: readonly number[] = [1000, 1005];
 
 /**
  * A WebSocket served by `ws`: it reads, keeps the handshakes and answers pings. Text frames are written past it,
@@ -17,14 +21,20 @@ export class WsTransport implements Transport {
   readonly remoteAddress: string;
   readonly #ws: WebSocket;
   readonly #socket: Duplex;
+  readonly #resets: Resets;
+  readonly #wheel: TimerWheel;
   readonly #lines = new LineSplitter();
   #allRead = true;
   /** No more lines are read: we have closed, or the client broke the protocol. */
   #closed = false;
+  /** Set while a closing peer is waited for. */
+  #closing: Timeout | null = null;
 
-  constructor(ws: WebSocket, socket: Duplex, remoteAddress: string) {
+  constructor(ws: WebSocket, socket: Duplex, remoteAddress: string, resets: Resets, wheel: TimerWheel) {
     this.#ws = ws;
     this.#socket = socket;
+    this.#resets = resets;
+    this.#wheel = wheel;
     this.remoteAddress = remoteAddress;
   }
 
@@ -32,17 +42,17 @@ export class WsTransport implements Transport {
   attach(listener: TransportListener): void {
     // Told once, and early where the peer broke the protocol: its close may take a while.
     let told = false;
-    const tellClosed = () => {
+    const tellClosed = (isLeaving: boolean) => {
       this.#closed = true;
       if (told) return;
       told = true;
-      listener.onClosed();
+      listener.onClosed(isLeaving);
     };
     this.#ws.on('message', (data: Buffer, isBinary: boolean) => {
       if (this.#closed) return;
       if (isBinary) {
         this.#ws.close(UNSUPPORTED_DATA, 'binary');
-        tellClosed();
+        tellClosed(false);
         return;
       }
       this.#lines.push(data);
@@ -52,9 +62,14 @@ export class WsTransport implements Transport {
       if (!this.#allRead && !this.#closed) this.#ws.pause();
     });
     // Frames that break RFC 6455 or our bounds: ws has closed with the code for it, and tells the reason here.
-    this.#ws.on('error', tellClosed);
-    this.#ws.on('close', tellClosed);
+    this.#ws.on('error', () => tellClosed(false));
+    this.#ws.on('close', (code: number) => {
+      if (this.#closing !== null) this.#wheel.clear(this.#closing);
+      tellClosed(GOODBYES.includes(code));
+    });
     this.#socket.on('drain', () => listener.onDrained());
+    // Parts of messages, pings and pongs are signs of life as well.
+    this.#socket.on('data', () => listener.onBytes());
   }
 
   get bufferedBytes(): number {
@@ -77,13 +92,17 @@ export class WsTransport implements Transport {
   close(code: number, reason: string): void {
     if (this.#closed) return;
     this.#closed = true;
-    // ws ends the connection by itself if the peer's close frame does not come (its closeTimeout).
     this.#ws.resume();
     this.#ws.close(code, reason);
+    this.#closing = new Timeout(() => this.terminate());
+    this.#wheel.set(this.#closing, CLOSE_TIMEOUT_MS);
   }
 
   terminate(): void {
     this.#closed = true;
-    this.#ws.terminate();
+    this.#resets.reset(this.#socket);
   }
+
+  /** Every client of this transport answers heartbeats. */
+  watchPeer(): void {}
 }

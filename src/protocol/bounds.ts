@@ -15,6 +15,8 @@ export const BOUNDS = {
   roomsMax: 256,
   /** Users watched by one session. */
   watchesMax: 200,
+  /** Users of one page of a room's presence, and names of one presence push. */
+  presencePageMax: 500,
   /** Messages of one page of history. */
   historyMax: 300,
   /** Publishes of one session without a reply; then its socket is not read. */
@@ -35,4 +37,7 @@ export const BOUNDS = {
   midBytesMax: 64,
   epochBytesMax: 64,
   clientBytesMax: 128,
+  tokenBytesMax: 8_192,
+  /** `text` of a status. */
+  statusTextBytesMax: 140,
 } as const;

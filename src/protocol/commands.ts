@@ -1,11 +1,18 @@
+import type { Status } from '../presence/presence-state.ts';
 import type { Position } from './position.ts';
 
 /** What a client may ask. Fields were checked by the reader; see docs/PROTOCOL.md for their meaning. */
 export type Command =
   | ConnectCommand
+  | RefreshCommand
   | JoinCommand
   | LeaveCommand
   | PublishCommand
+  | SignalCommand
+  | PresenceCommand
+  | WatchCommand
+  | UnwatchCommand
+  | StatusCommand
   | HistoryCommand
   | PingCommand
   | QuitCommand
@@ -18,16 +25,34 @@ interface Identified {
 
 export interface ConnectCommand extends Identified {
   readonly op: 'connect';
+  readonly token?: string;
   readonly user?: string;
   readonly device?: string;
   readonly client?: string;
+  /** false: the client of a raw TCP connection wants no heartbeats. */
+  readonly heartbeat?: boolean;
 }
+
+export interface RefreshCommand extends Identified {
+  readonly op: 'refresh';
+  readonly token: string;
+}
+
+/** What a session wants to hear of a room's presence. */
+export const PRESENCE_MODES = ['full', 'count', 'off'] as const;
+export type PresenceMode = (typeof PRESENCE_MODES)[number];
 
 export interface JoinCommand extends Identified {
   readonly op: 'join';
   readonly room: string;
   readonly since?: Position;
   readonly history?: number;
+  /** Absent: `off`. */
+  readonly presence?: PresenceMode;
+  /** false: the session is not seen as present. */
+  readonly visible?: boolean;
+  /** A person in text mode joins also where hearing of presence is not granted. No client can send it. */
+  readonly presenceIfGranted?: true;
 }
 
 export interface LeaveCommand extends Identified {
@@ -42,6 +67,37 @@ export interface PublishCommand extends Identified {
   /** JSON text as it came, but for raw line breaks between its tokens. */
   readonly data: string;
   readonly after?: string;
+}
+
+export interface SignalCommand extends Identified {
+  readonly op: 'signal';
+  readonly room: string;
+  /** JSON text as it came, but for raw line breaks between its tokens. */
+  readonly data: string;
+}
+
+/** Either `room`, with `after` the name behind which the page begins, or `user`. */
+export interface PresenceCommand extends Identified {
+  readonly op: 'presence';
+  readonly room?: string;
+  readonly after?: string;
+  readonly user?: string;
+}
+
+export interface WatchCommand extends Identified {
+  readonly op: 'watch';
+  readonly users: readonly string[];
+}
+
+export interface UnwatchCommand extends Identified {
+  readonly op: 'unwatch';
+  readonly users: readonly string[];
+}
+
+export interface StatusCommand extends Identified {
+  readonly op: 'status';
+  readonly status: Status;
+  readonly text?: string;
 }
 
 export interface HistoryCommand extends Identified {

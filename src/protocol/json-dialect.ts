@@ -1,14 +1,33 @@
 import type { Dialect, Framing, Input } from './dialect.ts';
+import type { RoomPresencePush, UserPresencePush } from './presence-push.ts';
 import { readLine } from './reader.ts';
-import { writeDisconnect, writeError, writeMessage, writeReply, writeResync } from './writer.ts';
+import {
+  HEARTBEAT,
+  writeDisconnect,
+  writeError,
+  writeLeft,
+  writeMessage,
+  writeReply,
+  writeResync,
+  writeRoomPresence,
+  writeSignal,
+  writeUserPresence,
+} from './writer.ts';
 
 const LF = Buffer.from('\n');
 const NOTHING: readonly Input[] = [];
 
+const pushes = {
+  message: writeMessage,
+  roomPresence: (push: RoomPresencePush) => [writeRoomPresence(push)],
+  userPresence: (push: UserPresencePush) => [writeUserPresence(push)],
+  signal: writeSignal,
+};
+
 /** NDJSON: a line feed behind every payload. */
 const ndjson: Framing = {
   name: 'ndjson',
-  message: writeMessage,
+  ...pushes,
   frame(payloads) {
     const parts: Buffer[] = [];
     for (const payload of payloads) parts.push(payload, LF);
@@ -22,7 +41,7 @@ const ndjson: Framing = {
  */
 const websocket: Framing = {
   name: 'websocket',
-  message: writeMessage,
+  ...pushes,
   frame(payloads) {
     let length = payloads.length - 1;
     for (const payload of payloads) length += payload.length;
@@ -42,10 +61,13 @@ export const websocketDialect = jsonDialect(websocket);
 function jsonDialect(framing: Framing): Dialect {
   return {
     framing,
+    hasHeartbeats: true,
     read: (line) => (isBlank(line) ? NOTHING : [readLine(line)]),
     reply: (op, id, ok) => [writeReply(op, id, ok)],
     error: (id, error) => [writeError(id, error)],
     resync: (room, position, gap) => [writeResync(room, position, gap)],
+    left: (room, code) => [writeLeft(room, code)],
+    heartbeat: () => [HEARTBEAT],
     disconnect: (reason, afterMs) => [writeDisconnect(reason, afterMs)],
   };
 }

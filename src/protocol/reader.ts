@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
+import { STATUSES } from '../presence/presence-state.ts';
 import { BOUNDS } from './bounds.ts';
-import type { Command } from './commands.ts';
+import { type Command, PRESENCE_MODES } from './commands.ts';
 import { CommandError } from './errors.ts';
 import { hasLoneSurrogateEscape, type Member, scanObject } from './json-scan.ts';
 import { isDevice, isMid, isPrintable, isRoom, isUser } from './names.ts';
@@ -33,22 +34,50 @@ const name = (max: number) => `${bytes(1, max)} of [A-Za-z0-9_.:@/-]`;
 
 const room = required((value) => (isRoom(value) ? null : `must be ${name(BOUNDS.roomBytesMax)}`));
 const midCheck: Check = (value) => (isMid(value) ? null : `must be 1–${BOUNDS.midBytesMax} printable ASCII characters`);
-const printable = (max: number) =>
-  optional((value) => (isPrintable(value, max) ? null : `must be 1–${max} printable ASCII characters`));
+const printable =
+  (max: number): Check =>
+  (value) =>
+    isPrintable(value, max) ? null : `must be 1–${max} printable ASCII characters`;
+const userCheck: Check = (value) => (isUser(value) ? null : `must be ${name(BOUNDS.userBytesMax)}`);
+const token = printable(BOUNDS.tokenBytesMax);
+const oneOf =
+  (values: readonly unknown[]): Check =>
+  (value) =>
+    values.includes(value) ? null : `must be one of ${values.join(', ')}`;
+const flag = oneOf([true, false]);
 
 /** Every command that a client may send: the reader and its tests know no other list. */
 const SHAPES: Readonly<Record<Command['op'], Shape>> = {
   connect: {
     ...shape({
-      user: optional((value) => (isUser(value) ? null : `must be ${name(BOUNDS.userBytesMax)}`)),
+      token: optional(token),
+      user: optional(userCheck),
       device: optional((value) => (isDevice(value) ? null : `must be ${name(BOUNDS.deviceBytesMax)}`)),
-      client: printable(BOUNDS.clientBytesMax),
+      client: optional(printable(BOUNDS.clientBytesMax)),
+      heartbeat: optional(flag),
     }),
     ignoresUnknownKeys: true,
   },
-  join: shape({ room, since: optional(position), history: optional(integer(0, BOUNDS.historyMax)) }),
+  refresh: shape({ token: required(token) }),
+  join: shape({
+    room,
+    since: optional(position),
+    history: optional(integer(0, BOUNDS.historyMax)),
+    presence: optional(oneOf(PRESENCE_MODES)),
+    visible: optional(flag),
+  }),
   leave: shape({ room }),
-  publish: shape({ room, mid: required(midCheck), data: required(data), after: optional(midCheck) }),
+  publish: shape({
+    room,
+    mid: required(midCheck),
+    data: required(data(BOUNDS.dataBytesMax)),
+    after: optional(midCheck),
+  }),
+  signal: shape({ room, data: required(data(BOUNDS.signalBytesMax)) }),
+  presence: shape({ room: optional(room.check), after: optional(userCheck), user: optional(userCheck) }),
+  watch: shape({ users: required(users) }),
+  unwatch: shape({ users: required(users) }),
+  status: shape({ status: required(oneOf(STATUSES)), text: optional(statusText) }),
   history: shape({
     room,
     before: optional(position),
@@ -58,6 +87,15 @@ const SHAPES: Readonly<Record<Command['op'], Shape>> = {
   ping: shape({}),
   quit: shape({}),
   pong: { ...shape({}), hasId: false },
+};
+
+/** What is wrong with fields that are right each by itself, or null. */
+const TOGETHER: Readonly<Record<string, (command: Readonly<Record<string, unknown>>) => string | null>> = {
+  history: (command) => ('before' in command && 'after' in command ? 'after: not together with before' : null),
+  presence(command) {
+    if ('room' in command === 'user' in command) return 'room: exactly one of room and user';
+    return 'user' in command && 'after' in command ? 'after: not together with user' : null;
+  },
 };
 
 export const OPS = Object.keys(SHAPES) as readonly Command['op'][];
@@ -113,9 +151,8 @@ export function readText(text: string): ReadResult {
   for (const key in expected) {
     if (expected[key]?.required && !(key in command)) return refuse(id, `${key}: missing`);
   }
-  if (op === 'history' && 'before' in command && 'after' in command) {
-    return refuse(id, 'after: not together with before');
-  }
+  const contradiction = TOGETHER[op]?.(command) ?? null;
+  if (contradiction !== null) return refuse(id, contradiction);
   // Every key was checked against SHAPES, which is the run-time form of Command.
   return { command: command as unknown as Command };
 }
@@ -185,10 +222,24 @@ function integer(min: number, max: number): Check {
       : `must be an integer from ${min} to ${max}`;
 }
 
-function data(_value: unknown, raw: string): string | null {
-  return raw.length <= BOUNDS.dataBytesMax && Buffer.byteLength(raw) <= BOUNDS.dataBytesMax
+function data(bytesMax: number): Check {
+  return (_value, raw) => (isWithin(raw, bytesMax) ? null : `must be at most ${bytesMax} bytes`);
+}
+
+function statusText(value: unknown): string | null {
+  return typeof value === 'string' && isWithin(value, BOUNDS.statusTextBytesMax)
     ? null
-    : `must be at most ${BOUNDS.dataBytesMax} bytes`;
+    : `must be a string of at most ${BOUNDS.statusTextBytesMax} bytes`;
+}
+
+function users(value: unknown): string | null {
+  return Array.isArray(value) && value.length >= 1 && value.length <= BOUNDS.watchesMax && value.every(isUser)
+    ? null
+    : `must be 1–${BOUNDS.watchesMax} names, each ${name(BOUNDS.userBytesMax)}`;
+}
+
+function isWithin(text: string, bytesMax: number): boolean {
+  return text.length <= bytesMax && Buffer.byteLength(text) <= bytesMax;
 }
 
 function position(value: unknown, raw: string): string | null {

@@ -1,35 +1,49 @@
 import { isUtf8 } from 'node:buffer';
 import { randomBytes, randomUUID } from 'node:crypto';
+import { STATUSES, type Status } from '../presence/presence-state.ts';
 import { BOUNDS } from './bounds.ts';
 import type { Command } from './commands.ts';
 import type { Dialect, Framing, Input } from './dialect.ts';
 import { DISCONNECTS, type DisconnectReason } from './disconnects.ts';
 import { CommandError } from './errors.ts';
-import { isRoom, isUser } from './names.ts';
+import { isPrintable, isRoom, isUser } from './names.ts';
 import type { Gap, Position } from './position.ts';
-import type { Publication } from './publication.ts';
-import type { ConnectReply, HistoryReply, JoinReply, PublishReply, RepliedOp, Replies } from './replies.ts';
-import { harmless } from './terminal.ts';
+import type { LeftCode } from './presence-push.ts';
+import type {
+  ConnectReply,
+  HistoryReply,
+  JoinReply,
+  PublishReply,
+  RepliedOp,
+  Replies,
+  RoomPresenceReply,
+  UserPresenceReply,
+} from './replies.ts';
+import {
+  gapLines,
+  HELP,
+  historyLines,
+  messageLine,
+  publishedLines,
+  roomPresenceLines,
+  userLines,
+  userPresenceLines,
+  whoLines,
+  words,
+} from './text-words.ts';
 
 const LF = Buffer.from('\n');
 /** Messages that `/join` shows of what was said before, and `/history` without a number. */
 const JOIN_HISTORY = 10;
 const HISTORY = 20;
 
-const HELP = [
-  '/connect NAME   say who you are (or /nick NAME)',
-  '/join ROOM      join a room; what you type goes to the room joined last',
-  '/leave          leave the current room',
-  '/msg USER TEXT  a direct message',
-  '/history [N]    the last N messages of the current room',
-  '/ping           is anybody there?',
-  '/quit           goodbye',
-];
-
 /** Lines of words: what a person with netcat reads. */
 const text: Framing = {
   name: 'text',
   message: (publication) => Buffer.from(messageLine(publication)),
+  roomPresence: roomPresenceLines,
+  userPresence: userPresenceLines,
+  signal: () => null,
   frame(payloads) {
     const parts: Buffer[] = [];
     for (const payload of payloads) parts.push(payload, LF);
@@ -51,6 +65,8 @@ interface Pending {
   readonly room: string | null;
   /** Done on the person's behalf: neither success nor failure is worth a word. */
   readonly silent: boolean;
+  /** Shared by the two commands that find out whether `/who NAME` means a room or a user. */
+  readonly who?: { isRoom: boolean };
 }
 
 /**
@@ -59,6 +75,7 @@ interface Pending {
  */
 export class TextDialect implements Dialect {
   readonly framing = text;
+  readonly hasHeartbeats = false;
   #connected = false;
   #user = '';
   /** Rooms joined by hand, in order; the last one is current. */
@@ -83,6 +100,10 @@ export class TextDialect implements Dialect {
         return this.#leave();
       case '/msg':
         return this.#message(args, rest);
+      case '/who':
+        return this.#who(args);
+      case '/status':
+        return this.#status(args, rest);
       case '/history':
         return this.#history(args);
       case '/ping':
@@ -107,7 +128,11 @@ export class TextDialect implements Dialect {
       case 'leave':
         return this.#left(pending?.room ?? '');
       case 'publish':
-        return published(ok as PublishReply, this.#rooms);
+        return publishedLines(ok as PublishReply, this.#rooms);
+      case 'presence':
+        return 'users' in ok ? whoReply(pending, ok as RoomPresenceReply) : userReply(pending, ok as UserPresenceReply);
+      case 'status':
+        return words(`# you are ${(ok as Replies['status']).status} now`);
       case 'history':
         return historyLines(ok as HistoryReply);
       default:
@@ -129,6 +154,16 @@ export class TextDialect implements Dialect {
     return words(`# [${room}] ${gap ? 'messages were lost' : 'was interrupted'}: /join ${room} to go on`);
   }
 
+  left(room: string, code: LeftCode): readonly Buffer[] {
+    this.#rooms = this.#rooms.filter((other) => other !== room);
+    const why = code === 'kicked' ? 'you were removed' : 'you may no longer be there';
+    return words(`# left [${room}]: ${why}`);
+  }
+
+  heartbeat(): readonly Buffer[] {
+    return [];
+  }
+
   disconnect(reason: DisconnectReason, afterMs: number | null): readonly Buffer[] {
     const { code, meaning } = DISCONNECTS[reason];
     const again = afterMs === null ? '' : `; come back in ${Math.ceil(afterMs / 1000)} s`;
@@ -141,11 +176,12 @@ export class TextDialect implements Dialect {
     return [this.#publish(room, typed)];
   }
 
-  #connect([user, ...others]: readonly string[]): readonly Input[] {
-    if (user === undefined || others.length > 1) return [refuse('usage: /connect NAME')];
+  #connect([user, token, ...others]: readonly string[]): readonly Input[] {
+    if (user === undefined || others.length > 0) return [refuse('usage: /connect NAME [TOKEN]')];
+    if (token !== undefined && !isPrintable(token, BOUNDS.tokenBytesMax)) return [refuse('this is no token')];
     if (!isUser(user)) return [refuse(`a name is 1–${BOUNDS.userBytesMax} of letters, digits and _ . : @ / -`)];
     if (this.#connected) return [refuse(`you are ${this.#user} already; /quit and come again to change that`)];
-    return this.#connectAs(user, false);
+    return this.#connectAs(user, token, false);
   }
 
   #join([room, ...others]: readonly string[]): readonly Input[] {
@@ -156,7 +192,10 @@ export class TextDialect implements Dialect {
     // Current from now on, not from the reply on: lines may be pasted faster than the log answers.
     this.#rooms = [...this.#rooms.filter((other) => other !== room), room];
     if (joined) return [{ words: words(`# back in [${room}]`) }];
-    return [...inputs, this.#command({ op: 'join', room, history: JOIN_HISTORY })];
+    return [
+      ...inputs,
+      this.#command({ op: 'join', room, history: JOIN_HISTORY, presence: 'full', presenceIfGranted: true }),
+    ];
   }
 
   #leave(): readonly Input[] {
@@ -171,6 +210,28 @@ export class TextDialect implements Dialect {
     const room = `@user/${user}`;
     if (!isUser(user) || !isRoom(room)) return [refuse(`${user} is no user's name`)];
     return [...this.#ensureConnected(), this.#publish(room, rest.slice(user.length).trimStart())];
+  }
+
+  /** Without a name the current room's people; a joined room's; else whatever the name turns out to be. */
+  #who([named, ...others]: readonly string[]): readonly Input[] {
+    if (others.length > 0) return [refuse('usage: /who [ROOM|USER]')];
+    const room = named ?? this.#rooms.at(-1);
+    if (room === undefined) return [refusal(0, 'not_joined', 'no room yet: /join ROOM first')];
+    const inputs = this.#ensureConnected();
+    if (this.#rooms.includes(room)) return [...inputs, this.#command({ op: 'presence', room })];
+    const who = { isRoom: false };
+    if (isRoom(room)) inputs.push(this.#command({ op: 'presence', room }, { silent: true, who }));
+    if (isUser(room)) inputs.push(this.#command({ op: 'presence', user: room }, { who }));
+    return inputs.length > 0 ? inputs : [refuse(`${room} is no name of a room or user`)];
+  }
+
+  #status([status]: readonly string[], rest: string): readonly Input[] {
+    if (!isStatus(status)) return [refuse('usage: /status online|away|dnd [TEXT]')];
+    const said = rest.slice(status.length).trim();
+    if (Buffer.byteLength(said) > BOUNDS.statusTextBytesMax) {
+      return [refuse(`longer than ${BOUNDS.statusTextBytesMax} bytes`)];
+    }
+    return [...this.#ensureConnected(), this.#command({ op: 'status', status, ...(said !== '' && { text: said }) })];
   }
 
   #history([count, ...others]: readonly string[]): readonly Input[] {
@@ -189,24 +250,27 @@ export class TextDialect implements Dialect {
     return this.#command({ op: 'publish', room, mid: randomUUID(), data });
   }
 
-  #ensureConnected(): readonly Input[] {
-    return this.#connected ? [] : this.#connectAs(`guest-${randomBytes(4).toString('hex')}`, true);
+  #ensureConnected(): Input[] {
+    return this.#connected ? [] : this.#connectAs(`guest-${randomBytes(4).toString('hex')}`, undefined, true);
   }
 
-  #connectAs(user: string, silent: boolean): readonly Input[] {
+  #connectAs(user: string, token: string | undefined, silent: boolean): Input[] {
     this.#connected = true;
     this.#user = user;
     // Direct messages reach a person without a word of theirs.
     const ownRoom = `@user/${user}`;
-    const inputs = [this.#command({ op: 'connect', user }, silent)];
-    if (isRoom(ownRoom)) inputs.push(this.#command({ op: 'join', room: ownRoom }, true));
+    const inputs = [this.#command({ op: 'connect', user, ...(token !== undefined && { token }) }, { silent })];
+    if (isRoom(ownRoom)) inputs.push(this.#command({ op: 'join', room: ownRoom, visible: false }, { silent: true }));
     return inputs;
   }
 
-  #command(fields: DistributiveOmit<Exclude<Command, { op: 'pong' }>, 'id'>, silent = false): Input {
+  #command(
+    fields: DistributiveOmit<Exclude<Command, { op: 'pong' }>, 'id'>,
+    more: Partial<Pick<Pending, 'silent' | 'who'>> = {},
+  ): Input {
     this.#nextId += 1;
     const room = 'room' in fields ? fields.room : null;
-    this.#pending.set(this.#nextId, { op: fields.op, room, silent });
+    this.#pending.set(this.#nextId, { op: fields.op, room: room ?? null, silent: false, ...more });
     return { command: { ...fields, id: this.#nextId } };
   }
 
@@ -227,29 +291,22 @@ export class TextDialect implements Dialect {
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
-/** What a person who isn't in the room hears of a publish; who is sees it as a message. */
-function published({ room }: PublishReply, rooms: readonly string[]): readonly Buffer[] {
-  return rooms.includes(room) ? [] : words(`# sent to [${room}]`);
+function isStatus(value: string | undefined): value is Status {
+  return (STATUSES as readonly (string | undefined)[]).includes(value);
 }
 
-function historyLines(reply: HistoryReply): readonly Buffer[] {
-  const { room, messages } = reply;
-  if (messages.length === 0) return [...gapLines(reply), ...words(`# nothing was said in [${room}] yet`)];
-  return [...gapLines(reply), ...messages.map(text.message), ...words(`# that was [${room}] (${messages.length})`)];
+/** `/who NAME` asked of a room and of a user: a room that nobody is in is not worth a word. */
+function whoReply(pending: Pending | undefined, reply: RoomPresenceReply): readonly Buffer[] {
+  if (pending?.who !== undefined) {
+    if (reply.count === 0) return [];
+    pending.who.isRoom = true;
+  }
+  return whoLines(pending?.room ?? '', reply);
 }
 
-function gapLines({ gap }: { readonly gap?: Gap | undefined }): readonly Buffer[] {
-  return gap === undefined ? [] : words('# some messages can no longer be had');
-}
-
-function messageLine({ room, value }: Publication): string {
-  const { from, data } = JSON.parse(value.toString('utf8')) as { from: string; data: unknown };
-  const said = isText(data) ? data.text : JSON.stringify(data);
-  return `[${room}] ${from}: ${harmless(said)}`;
-}
-
-function isText(data: unknown): data is { text: string } {
-  return typeof data === 'object' && data !== null && 'text' in data && typeof data.text === 'string';
+/** Nor is a user whom nobody has seen where the name is a room's. */
+function userReply(pending: Pending | undefined, reply: UserPresenceReply): readonly Buffer[] {
+  return pending?.who?.isRoom && reply.devices === 0 ? [] : userLines(reply);
 }
 
 function refuse(message: string): Input {
@@ -259,9 +316,4 @@ function refuse(message: string): Input {
 /** Id 0 is no command's: only `null` counts as a line that could not be read. */
 function refusal(id: number | null, code: 'bad_request' | 'not_joined', message: string): Input {
   return { refusal: { id, error: new CommandError(code, message) } };
-}
-
-/** Lines of ours, which may echo what somebody typed. */
-function words(...lines: readonly string[]): readonly Buffer[] {
-  return lines.map((line) => Buffer.from(harmless(line)));
 }

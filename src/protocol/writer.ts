@@ -1,6 +1,7 @@
 import { DISCONNECTS, type DisconnectReason } from './disconnects.ts';
 import type { CommandError } from './errors.ts';
 import type { Gap, Position } from './position.ts';
+import type { LeftCode, RoomPresencePush, UserPresencePush } from './presence-push.ts';
 import type { Publication } from './publication.ts';
 import type { PageReply, RepliedOp, Replies } from './replies.ts';
 
@@ -26,6 +27,27 @@ export function writeMessage(publication: Publication): Buffer {
 
 export function writeResync(room: string, position: Position, gap: Gap | undefined): Buffer {
   return Buffer.from(JSON.stringify({ push: 'resync', room, position, gap }));
+}
+
+/** Asks the client for a sign of life. */
+export const HEARTBEAT = Buffer.from('{"push":"heartbeat"}');
+
+export function writeRoomPresence(push: RoomPresencePush): Buffer {
+  return Buffer.from(JSON.stringify({ push: 'presence', ...push }));
+}
+
+export function writeUserPresence(push: UserPresencePush): Buffer {
+  return Buffer.from(JSON.stringify({ push: 'presence', ...push }));
+}
+
+/** `data` is JSON text that was checked already and is spliced in as it came. */
+export function writeSignal(room: string, from: string, data: string): Buffer {
+  // Names need no escapes.
+  return Buffer.from(`{"push":"signal","room":"${room}","from":"${from}","data":${data}}`);
+}
+
+export function writeLeft(room: string, code: LeftCode): Buffer {
+  return Buffer.from(JSON.stringify({ push: 'left', room, code }));
 }
 
 /** The last push of a session. `afterMs` null: the client is not to reconnect. */

@@ -1,16 +1,26 @@
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
-import type { DeadlineQueue } from '../gateway/deadline-queue.ts';
 import { writeGathered } from '../gateway/gathered-write.ts';
-import type { Transport, TransportListener } from '../gateway/transport.ts';
+import type { Resets } from '../gateway/resets.ts';
+import { Timeout, type TimerWheel } from '../gateway/timer-wheel.ts';
+import { CLOSE_TIMEOUT_MS, type Transport, type TransportListener } from '../gateway/transport.ts';
 import type { LineSplitter, OVERSIZE } from '../protocol/line-splitter.ts';
+import type { UnacknowledgedWatch } from './unacknowledged.ts';
+
+/** What the connections of a TCP port share. */
+export interface TcpShared {
+  readonly wheel: TimerWheel;
+  readonly resets: Resets;
+  readonly unacknowledged: UnacknowledgedWatch;
+}
 
 /** A raw TCP or TLS connection whose mode is known: lines in and out. */
 export class TcpTransport implements Transport {
   readonly remoteAddress: string;
   readonly #socket: Socket;
   readonly #lines: LineSplitter;
-  readonly #closing: DeadlineQueue<TcpTransport>;
+  readonly #shared: TcpShared;
+  /** Set while a closing peer is waited for. */
+  #closing: Timeout | null = null;
   #listener: TransportListener | null = null;
   /** The session has read every line that came. */
   #allRead = true;
@@ -18,10 +28,10 @@ export class TcpTransport implements Transport {
   #closed = false;
 
   /** `lines` holds what was received while the mode was found out. */
-  constructor(socket: Socket, lines: LineSplitter, closing: DeadlineQueue<TcpTransport>) {
+  constructor(socket: Socket, lines: LineSplitter, shared: TcpShared) {
     this.#socket = socket;
     this.#lines = lines;
-    this.#closing = closing;
+    this.#shared = shared;
     this.remoteAddress = socket.remoteAddress ?? '';
   }
 
@@ -36,8 +46,9 @@ export class TcpTransport implements Transport {
     });
     this.#socket.on('close', () => {
       this.#closed = true;
-      this.#closing.delete(this);
-      listener.onClosed();
+      if (this.#closing !== null) this.#shared.wheel.clear(this.#closing);
+      this.#shared.unacknowledged.delete(this.#socket);
+      listener.onClosed(false);
     });
     this.#readable();
   }
@@ -61,7 +72,8 @@ export class TcpTransport implements Transport {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#closing.set(this);
+    this.#closing = new Timeout(() => this.terminate());
+    this.#shared.wheel.set(this.#closing, CLOSE_TIMEOUT_MS);
     // The peer's last bytes must be read, or the kernel answers them with a reset that overtakes our last words.
     this.#socket.resume();
     this.#socket.end();
@@ -70,13 +82,16 @@ export class TcpTransport implements Transport {
 
   terminate(): void {
     this.#closed = true;
-    // Only a raw socket can be reset; TLS' is out of reach here.
-    if (this.#socket instanceof TLSSocket) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    this.#shared.resets.reset(this.#socket);
+  }
+
+  watchPeer(): void {
+    this.#shared.unacknowledged.add(this.#socket, () => this.terminate());
   }
 
   #receive(chunk: Buffer): void {
     if (this.#closed) return;
+    this.#listener?.onBytes();
     this.#lines.push(chunk);
     this.#readable();
   }

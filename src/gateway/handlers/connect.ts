@@ -1,20 +1,138 @@
 import { randomBytes } from 'node:crypto';
-import type { ConnectCommand } from '../../protocol/commands.ts';
+import type { Grants } from '../../identity/grants.ts';
+import type { TokenVerifier } from '../../identity/token-verifier.ts';
+import type { PresenceTracker } from '../../presence/presence-tracker.ts';
+import type { ConnectCommand, RefreshCommand } from '../../protocol/commands.ts';
 import { CommandError } from '../../protocol/errors.ts';
 import type { ConnectReply } from '../../protocol/replies.ts';
 import type { Session } from '../session.ts';
-import type { SessionRegistry } from '../session-registry.ts';
+import { addressKey, type SessionRegistry } from '../session-registry.ts';
 
 /** What `connect`'s reply says of the node, the same for every session. */
-export type NodeFacts = Omit<ConnectReply, 'session' | 'user' | 'device'>;
+export type NodeFacts = Omit<ConnectReply, 'session' | 'user' | 'device' | 'expiresAtMs'>;
 
-/** Gives an anonymous session its user and device. A live session of the same two is replaced. */
-export function connect(session: Session, command: ConnectCommand, registry: SessionRegistry, facts: NodeFacts): void {
+export interface ConnectContext {
+  readonly registry: SessionRegistry;
+  readonly tracker: PresenceTracker;
+  readonly facts: NodeFacts;
+  /** null: access is anonymous. */
+  readonly verifier: TokenVerifier | null;
+  /** What anonymous sessions may do. */
+  readonly anonymousGrants: (user: string) => Grants;
+  /** Sessions of one user, and of one address; 0: as many as come. */
+  readonly sessionsPerUserMax: number;
+  readonly sessionsPerAddressMax: number;
+}
+
+/** Gives a session its user and device. A live session of the same two is replaced; a refused one ends. */
+export function connect(session: Session, command: ConnectCommand, context: ConnectContext): Promise<void> | undefined {
   if (session.state !== 'unconnected') throw new CommandError('bad_request', 'op: connected already');
+  const { verifier } = context;
+  if (verifier !== null) return connectWithToken(session, command, verifier, context);
   const user = command.user ?? `guest-${randomBytes(4).toString('hex')}`;
+  orRefuse(session, command.id, () =>
+    admit(session, command, { user, grants: context.anonymousGrants(user) }, context),
+  );
+  return undefined;
+}
+
+/** Puts a newer token in the place of the session's: its rights, and its time. */
+export async function refresh(
+  session: Session,
+  { id, token }: RefreshCommand,
+  { verifier }: ConnectContext,
+  onNewGrants: (session: Session) => Promise<void>,
+): Promise<void> {
+  if (verifier === null) throw new CommandError('bad_request', 'op: access is anonymous, there is no token to refresh');
+  const done = session.gate.identifyBegun();
+  try {
+    const { user, grants, expiresAtMs } = await verifier.verify(token);
+    if (session.state === 'ended') return;
+    if (user !== session.user) throw new CommandError('unauthorized', 'token: sub is another user');
+    session.refreshed(grants);
+    session.liveness.expiresAt(expiresAtMs);
+    session.reply('refresh', id, { expiresAtMs });
+    await onNewGrants(session);
+  } finally {
+    done();
+  }
+}
+
+async function connectWithToken(
+  session: Session,
+  command: ConnectCommand,
+  verifier: TokenVerifier,
+  context: ConnectContext,
+): Promise<void> {
+  const { id, token, user } = command;
+  const done = session.gate.identifyBegun();
+  try {
+    const identity = token === undefined ? null : await verifier.verify(token).catch(asRefusal);
+    if (session.state === 'ended') return;
+    orRefuse(session, id, () => {
+      if (identity === null) throw new CommandError('unauthorized', 'token: missing');
+      if (identity instanceof CommandError) throw identity;
+      if (user !== undefined && user !== identity.user) {
+        throw new CommandError('unauthorized', 'user: must be absent or equal to the sub of the token');
+      }
+      admit(session, command, identity, context);
+    });
+  } finally {
+    done();
+  }
+}
+
+interface Admitted {
+  readonly user: string;
+  readonly grants: Grants;
+  readonly expiresAtMs?: number;
+}
+
+function admit(session: Session, command: ConnectCommand, admitted: Admitted, context: ConnectContext): void {
+  const { user, grants, expiresAtMs } = admitted;
+  const { registry, tracker, facts, sessionsPerUserMax, sessionsPerAddressMax } = context;
   const device = command.device ?? `device-${randomBytes(8).toString('hex')}`;
-  registry.get(user, device)?.disconnect('replaced');
-  session.connected(user, device);
+  const replaced = registry.get(user, device);
+  const others = registry.countOfUser(user) - (replaced === undefined ? 0 : 1);
+  if (sessionsPerUserMax > 0 && others >= sessionsPerUserMax) {
+    throw new CommandError('limit_exceeded', `user: ${sessionsPerUserMax} sessions are connected already`);
+  }
+  if (
+    sessionsPerAddressMax > 0 &&
+    registry.countOfAddress(addressKey(session.remoteAddress)) >= sessionsPerAddressMax
+  ) {
+    throw new CommandError('limit_exceeded', `your address: ${sessionsPerAddressMax} sessions are connected already`);
+  }
+  replaced?.disconnect('replaced');
+  const heartbeats = session.hasHeartbeats && !(session.framing.name === 'ndjson' && command.heartbeat === false);
+  session.connected({ user, device, grants }, heartbeats);
   registry.connected(session);
-  session.reply('connect', command.id, { ...facts, session: session.id, user, device });
+  session.tracked = tracker.connected(user, device, session.id);
+  if (expiresAtMs !== undefined) session.liveness.expiresAt(expiresAtMs);
+  session.reply('connect', command.id, {
+    ...facts,
+    session: session.id,
+    user,
+    device,
+    heartbeatMs: heartbeats ? facts.heartbeatMs : 0,
+    ...(expiresAtMs !== undefined && { expiresAtMs }),
+  });
+}
+
+/** A session whose `connect` is refused for who it is, and not for how it asked, ends with the refusal. */
+function orRefuse(session: Session, id: number, connect: () => void): void {
+  try {
+    connect();
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    const isUnauthorized = error.code === 'unauthorized';
+    if (!isUnauthorized && error.code !== 'limit_exceeded') throw error;
+    session.fail(id, error);
+    session.disconnect(isUnauthorized ? 'invalid_token' : 'connection_limit');
+  }
+}
+
+function asRefusal(error: unknown): CommandError {
+  if (error instanceof CommandError) return error;
+  throw error;
 }

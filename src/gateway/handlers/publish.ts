@@ -2,25 +2,42 @@ import type { RoomLog } from '../../fanout/room-log.ts';
 import { BOUNDS } from '../../protocol/bounds.ts';
 import type { PublishCommand } from '../../protocol/commands.ts';
 import { CommandError } from '../../protocol/errors.ts';
-import { requirePublish } from '../access.ts';
+import type { PublishReply } from '../../protocol/replies.ts';
+import { type Caller, requirePublish } from '../access.ts';
 import type { Session } from '../session.ts';
 
 /** Milliseconds after which a publish whose predecessor failed may be resent: the one before it goes first. */
 const FAILED_BEFORE_RETRY_MS = 100;
 
-/** Appends a publish to the log and answers when it is durable and this node's own tail has had it. */
-export async function publish(session: Session, command: PublishCommand, log: RoomLog): Promise<void> {
-  const { room, mid, data, after } = command;
-  const ended = session.publishBegun();
+/** Appends a publication, and tells where it stands when it is durable and this node's own tail has had it. */
+export async function append(
+  caller: Caller,
+  { room, mid, data, after }: Pick<PublishCommand, 'room' | 'mid' | 'data' | 'after'>,
+  log: RoomLog,
+): Promise<PublishReply> {
+  requirePublish(caller, room);
+  const { position, duplicate } = await log.append({ room, from: caller.user, mid, data, after });
+  return { room, mid, epoch: position.epoch, offset: position.offset, duplicate };
+}
+
+/** A session's publish. `limited`: it came too fast, and fails with that. */
+export async function publish(
+  session: Session,
+  command: PublishCommand,
+  log: RoomLog,
+  limited: CommandError | null,
+): Promise<void> {
+  const { room, mid, after } = command;
+  const ended = session.gate.publishBegun();
   // This attempt's outcome is what counts for whoever comes behind it, not an earlier one's.
   session.failedMids?.delete(midKey(room, mid));
   try {
-    requirePublish(room);
+    if (limited !== null) throw limited;
     if (after !== undefined && session.failedMids?.has(midKey(room, after))) {
       throw new CommandError('overloaded', `after: the publish ${after} failed`, FAILED_BEFORE_RETRY_MS);
     }
-    const { position, duplicate } = await log.append({ room, from: session.user, mid, data, after });
-    session.reply('publish', command.id, { room, mid, epoch: position.epoch, offset: position.offset, duplicate });
+    session.limits.takePublish(performance.now());
+    session.reply('publish', command.id, await append(session.identity, command, log));
   } catch (error) {
     rememberFailure(session, midKey(room, mid));
     throw error;

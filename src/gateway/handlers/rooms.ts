@@ -1,114 +1,154 @@
 import { type CaughtUp, continueToPresent, newestToPresent } from '../../fanout/catch-up.ts';
-import type { Hub, Reading, Subscription } from '../../fanout/hub.ts';
+import type { Hub, Reading } from '../../fanout/hub.ts';
 import type { Page, ReadRequest, RoomLog } from '../../fanout/room-log.ts';
+import type { RoomWatch } from '../../presence/room-feed.ts';
 import { BOUNDS } from '../../protocol/bounds.ts';
-import type { HistoryCommand, JoinCommand, LeaveCommand } from '../../protocol/commands.ts';
+import type { HistoryCommand, JoinCommand, LeaveCommand, PresenceMode } from '../../protocol/commands.ts';
 import { CommandError } from '../../protocol/errors.ts';
 import type { Position } from '../../protocol/position.ts';
-import type { JoinReply } from '../../protocol/replies.ts';
-import { requireJoin } from '../access.ts';
-import type { DeadlineQueue } from '../deadline-queue.ts';
+import type { LeftCode } from '../../protocol/presence-push.ts';
+import type { HistoryReply, JoinReply } from '../../protocol/replies.ts';
+import { mayHearRoom, mayJoin, requireJoin } from '../access.ts';
+import { Membership } from '../membership.ts';
 import type { UnsharedBytes } from '../outbox.ts';
 import type { Session } from '../session.ts';
+import { Timeout, type TimerWheel } from '../timer-wheel.ts';
+import { type PresenceContext, roomPresence } from './presence.ts';
 
-export interface RoomsContext {
+export interface RoomsContext extends PresenceContext {
   readonly log: RoomLog;
   readonly hub: Hub;
   readonly unshared: UnsharedBytes;
-  /** Subscriptions that are catching up, each until its next page must have been asked for. */
-  readonly catchingUp: DeadlineQueue<Subscription>;
+  readonly wheel: TimerWheel;
+  /** Milliseconds for a client that catches up to ask for its next page. */
+  readonly catchUpTimeoutMs: number;
+  /** Sessions of this node in one room. */
+  readonly roomMembersMax: number;
 }
 
 const OVERLOADED_RETRY_MS = 1_000;
 
-/** Adds the session to a room: at once, or after the messages that it asked for. */
+/** Adds the session to a room: at once, or after the messages and the presence that it asked for. */
 export async function join(session: Session, command: JoinCommand, context: RoomsContext): Promise<void> {
-  const { room, since, history } = command;
-  requireJoin(session.user, room);
-  const { log, hub } = context;
-  session.subscriptions ??= new Map();
-  const { subscriptions } = session;
-  const previous = subscriptions.get(room);
-  if (previous !== undefined && previous.state !== 'suspended') {
-    throw new CommandError('already_joined', `room: ${room} is joined already`);
-  }
-  if (previous === undefined && subscriptions.size >= BOUNDS.roomsMax) {
-    throw new CommandError('limit_exceeded', `room: a session may join ${BOUNDS.roomsMax} rooms`);
-  }
-
-  const end = hub.end(room);
-  const isPresent = since?.epoch === log.epoch && since.offset === end;
-  const needsRead = since === undefined ? history !== undefined && history > 0 : !isPresent;
-  const subscription = previous ?? hub.subscribe(session, room);
-  subscriptions.set(room, subscription);
-  if (!needsRead) {
-    subscription.goLive(end);
-    session.reply('join', command.id, {
-      room,
-      position: { epoch: log.epoch, offset: end },
-      recovered: isPresent,
-      messages: [],
-      more: false,
-    });
+  const { id, room, since, history } = command;
+  requireJoin(session.identity, room);
+  const mode = presenceMode(session, command);
+  const { membership, isNew } = enter(session, room, context);
+  show(session, membership, command.visible ?? true, context);
+  if (mode === 'off' && !wantsPast(command, context)) {
+    setWatch(membership, null, context);
+    session.reply('join', id, joinPresent(membership, since !== undefined, context));
     return;
   }
 
+  const done = session.gate.readBegun(room);
+  let watch: RoomWatch | null = null;
   try {
+    if (mode !== 'off') watch = await context.feed.watchRoom(session, room, mode);
+    const snapshot = watch === null ? null : await snapshotOf(room, watch.mode, context);
+    const answer = (page: JoinReply) => {
+      session.reply('join', id, { ...page, ...(snapshot !== null && { presence: snapshot }) });
+      setWatch(membership, watch, context);
+      if (snapshot !== null) watch?.begin(snapshot);
+      watch = null;
+    };
+    // Only now, since the room has gone on while presence was read.
+    if (!wantsPast(command, context)) {
+      if (isStillIn(session, membership)) answer(joinPresent(membership, since !== undefined, context));
+      return;
+    }
     const limit = since === undefined ? (history ?? 0) : BOUNDS.historyMax;
-    await readPast(session, room, context, { after: since, limit }, (page, reading) => {
+    await readPast(room, context, { after: since, limit }, (page, reading) => {
+      if (!isStillIn(session, membership)) return;
       const caughtUp =
         since === undefined
           ? newestToPresent(page, reading, { ...PAGE, limit })
           : continueToPresent(page, since.offset, reading, PAGE);
-      settle(subscription, caughtUp, context);
-      session.reply('join', command.id, {
-        ...pageReply(room, log.epoch, caughtUp),
+      settle(membership, caughtUp, context);
+      answer({
+        ...pageReply(room, context.log.epoch, caughtUp),
         recovered: since !== undefined && caughtUp.gap === undefined,
-      } satisfies JoinReply);
+      });
     });
   } catch (error) {
     // A suspended room stays as it was; a new one was never joined.
-    if (previous === undefined && session.state !== 'ended') remove(session, subscription, context);
+    if (isNew) leaveRoom(session, membership, context);
     throw error;
+  } finally {
+    if (watch !== null) context.feed.unwatchRoom(room, watch);
+    done();
   }
 }
 
 /** Takes the session out of a room: no push of the room follows the reply. */
 export function leave(session: Session, { id, room }: LeaveCommand, context: RoomsContext): void {
-  const subscription = session.subscriptions?.get(room);
-  if (subscription === undefined) throw new CommandError('not_joined', `room: ${room} is not joined`);
-  remove(session, subscription, context);
+  const membership = session.memberships?.get(room);
+  if (membership === undefined) throw new CommandError('not_joined', `room: ${room} is not joined`);
+  leaveRoom(session, membership, context);
   session.reply('leave', id, { room });
 }
 
 /** Reads one page; where the session is catching up in the room, the last one makes it live. */
 export async function history(session: Session, command: HistoryCommand, context: RoomsContext): Promise<void> {
-  const { id, room, before, after, limit } = command;
-  requireJoin(session.user, room);
-  const { log } = context;
-  const subscription = session.subscriptions?.get(room);
-  const isCatchingUp = after !== undefined && subscription?.state === 'catching-up';
+  const { id, room, after } = command;
+  requireJoin(session.identity, room);
+  const membership = session.memberships?.get(room);
+  const isCatchingUp = after !== undefined && membership?.subscription.state === 'catching-up';
   // It has asked; how long the answer takes is not its fault.
-  if (isCatchingUp) context.catchingUp.delete(subscription);
+  if (isCatchingUp) stopWaiting(membership, context);
+  const done = session.gate.readBegun(room);
   try {
-    await readPast(session, room, context, { after, before, limit }, (page, reading) => {
-      if (after === undefined) {
-        session.reply('history', id, backwardsReply(room, log.epoch, before, page, reading));
-        return;
-      }
-      const caughtUp = continueToPresent(page, after.offset, reading, { ...PAGE, limit });
-      if (isCatchingUp) settle(subscription, caughtUp, context);
-      session.reply('history', id, pageReply(room, log.epoch, caughtUp));
+    await historyPage(command, context, (reply, caughtUp) => {
+      if (session.state === 'ended') return;
+      if (isCatchingUp && caughtUp !== null) settle(membership, caughtUp, context);
+      session.reply('history', id, reply);
     });
   } catch (error) {
-    if (isCatchingUp && session.state !== 'ended') context.catchingUp.set(subscription);
+    if (isCatchingUp && session.state !== 'ended') awaitNextPage(membership, context);
     throw error;
+  } finally {
+    done();
   }
 }
 
-/** Takes the session out of all its rooms. */
-export function leaveAll(session: Session, context: RoomsContext): void {
-  for (const subscription of session.subscriptions?.values() ?? []) remove(session, subscription, context);
+/** Reads one page for whoever may have it, and hands it on in the turn in which it is true. */
+export async function historyPage(
+  { room, before, after, limit }: Pick<HistoryCommand, 'room' | 'before' | 'after' | 'limit'>,
+  context: RoomsContext,
+  onPage: (reply: HistoryReply, caughtUp: CaughtUp | null) => void,
+): Promise<void> {
+  const { epoch } = context.log;
+  await readPast(room, context, { after, before, limit }, (page, reading) => {
+    if (after === undefined) {
+      onPage(backwardsReply(room, epoch, before, page, reading), null);
+      return;
+    }
+    const caughtUp = continueToPresent(page, after.offset, reading, { ...PAGE, limit });
+    onPage(pageReply(room, epoch, caughtUp), caughtUp);
+  });
+}
+
+/** Ends every membership of a session that is gone; how others see it is the tracker's to know. */
+export function endAll(session: Session, context: RoomsContext): void {
+  for (const membership of session.memberships?.values() ?? []) end(session, membership, context);
+}
+
+/** Takes the session out of the rooms that it may not hear any more, and tells it. */
+export function recheckRooms(session: Session, context: RoomsContext): void {
+  for (const membership of [...(session.memberships?.values() ?? [])]) {
+    const { room } = membership;
+    if (!mayJoin(session.identity, room)) removeFromRoom(session, room, 'forbidden', context);
+    else if (!mayHearRoom(session.identity, room)) setWatch(membership, null, context);
+  }
+}
+
+/** Takes the session out of a room that it is in, and tells it why. Returns whether it was in. */
+export function removeFromRoom(session: Session, room: string, code: LeftCode, context: RoomsContext): boolean {
+  const membership = session.memberships?.get(room);
+  if (membership === undefined) return false;
+  leaveRoom(session, membership, context);
+  session.left(room, code);
+  return true;
 }
 
 const PAGE = { limit: BOUNDS.historyMax, bytesMax: BOUNDS.pageBytesMax };
@@ -118,44 +158,128 @@ const PAGE = { limit: BOUNDS.historyMax, bytesMax: BOUNDS.pageBytesMax };
  * room can go live behind it without a race.
  */
 async function readPast(
-  session: Session,
   room: string,
   { log, hub, unshared }: RoomsContext,
   wanted: Pick<ReadRequest, 'after' | 'before' | 'limit'>,
   onPage: (page: Page, reading: Reading) => void,
 ): Promise<void> {
-  // The page's bytes are this session's alone until they are sent, so they are set aside before the read.
+  // The page's bytes are one session's alone until they are sent, so they are set aside before the read.
   if (!unshared.hasRoomFor(BOUNDS.pageBytesMax)) {
     throw new CommandError('overloaded', 'too many pages of history are on their way', OVERLOADED_RETRY_MS);
   }
   unshared.add(BOUNDS.pageBytesMax);
-  const ended = session.readBegun(room);
   const reading = hub.read(room);
   try {
     const { through } = reading;
-    const page = await log.read({ ...wanted, room, through, bytesMax: BOUNDS.pageBytesMax });
-    if (session.state !== 'ended') onPage(page, reading);
+    onPage(await log.read({ ...wanted, room, through, bytesMax: BOUNDS.pageBytesMax }), reading);
   } finally {
     reading.close();
     unshared.release(BOUNDS.pageBytesMax);
-    ended();
   }
 }
 
-function settle(subscription: Subscription, { offset, more }: CaughtUp, { catchingUp }: RoomsContext): void {
+function settle(membership: Membership, { offset, more }: CaughtUp, context: RoomsContext): void {
   if (more) {
-    subscription.catchUp(offset);
-    catchingUp.set(subscription);
+    membership.subscription.catchUp(offset);
+    awaitNextPage(membership, context);
   } else {
-    catchingUp.delete(subscription);
-    subscription.goLive(offset);
+    stopWaiting(membership, context);
+    membership.subscription.goLive(offset);
   }
 }
 
-function remove(session: Session, subscription: Subscription, { hub, catchingUp }: RoomsContext): void {
-  catchingUp.delete(subscription);
-  hub.unsubscribe(subscription);
-  session.subscriptions?.delete(subscription.room.name);
+/** A client that doesn't ask for its next page in time is told that it has lost its place. */
+function awaitNextPage(membership: Membership, { log, wheel, catchUpTimeoutMs }: RoomsContext): void {
+  membership.catchUp ??= new Timeout(() => {
+    const { subscription, room } = membership;
+    subscription.suspend();
+    const position = { epoch: log.epoch, offset: subscription.offset };
+    subscription.subscriber.resync(room, position, undefined);
+  });
+  wheel.set(membership.catchUp, catchUpTimeoutMs);
+}
+
+function stopWaiting({ catchUp }: Membership, { wheel }: RoomsContext): void {
+  if (catchUp !== null) wheel.clear(catchUp);
+}
+
+/** The session's membership in a room, made if the bounds allow it. */
+function enter(session: Session, room: string, { hub, roomMembersMax }: RoomsContext) {
+  session.memberships ??= new Map();
+  const { memberships } = session;
+  const previous = memberships.get(room);
+  if (previous !== undefined) {
+    if (previous.subscription.state === 'suspended') return { membership: previous, isNew: false };
+    throw new CommandError('already_joined', `room: ${room} is joined already`);
+  }
+  if (memberships.size >= BOUNDS.roomsMax) {
+    throw new CommandError('limit_exceeded', `room: a session may join ${BOUNDS.roomsMax} rooms`);
+  }
+  if (hub.subscriptionCount(room) >= roomMembersMax) {
+    throw new CommandError('limit_exceeded', `room: ${room} is full, with ${roomMembersMax} sessions`);
+  }
+  const membership = new Membership(hub.subscribe(session, room));
+  memberships.set(room, membership);
+  return { membership, isNew: true };
+}
+
+/** What the session is to hear of the room's presence. @throws CommandError `forbidden` */
+function presenceMode({ identity }: Session, { room, presence = 'off', presenceIfGranted }: JoinCommand): PresenceMode {
+  if (presence === 'off' || mayHearRoom(identity, room)) return presence;
+  if (presenceIfGranted) return 'off';
+  throw new CommandError('forbidden', `presence: who is in ${room} is not yours to hear`);
+}
+
+async function snapshotOf(room: string, mode: 'full' | 'count', context: RoomsContext) {
+  const snapshot = await roomPresence(room, undefined, context);
+  return mode === 'full' ? snapshot : { count: snapshot.count, version: snapshot.version };
+}
+
+function show({ tracked }: Session, membership: Membership, isVisible: boolean, { tracker }: RoomsContext): void {
+  if (membership.isVisible === isVisible || tracked === null) return;
+  membership.isVisible = isVisible;
+  if (isVisible) tracker.join(tracked, membership.room);
+  else tracker.leave(tracked, membership.room);
+}
+
+function setWatch(membership: Membership, watch: RoomWatch | null, { feed }: RoomsContext): void {
+  if (membership.watch !== null) feed.unwatchRoom(membership.room, membership.watch);
+  membership.watch = watch;
+}
+
+function leaveRoom(session: Session, membership: Membership, context: RoomsContext): void {
+  if (session.memberships?.get(membership.room) !== membership) return;
+  show(session, membership, false, context);
+  end(session, membership, context);
+}
+
+function end(session: Session, membership: Membership, context: RoomsContext): void {
+  stopWaiting(membership, context);
+  setWatch(membership, null, context);
+  context.hub.unsubscribe(membership.subscription);
+  session.memberships?.delete(membership.room);
+}
+
+/** Whether a join asks for more than what comes from now on. */
+function wantsPast({ room, since, history = 0 }: JoinCommand, { log, hub }: RoomsContext): boolean {
+  return since === undefined ? history > 0 : since.epoch !== log.epoch || since.offset !== hub.end(room);
+}
+
+/** Makes a room live from now on. */
+function joinPresent({ room, subscription }: Membership, recovered: boolean, { log, hub }: RoomsContext): JoinReply {
+  const offset = hub.end(room);
+  subscription.goLive(offset);
+  return { room, position: { epoch: log.epoch, offset }, recovered, messages: [], more: false };
+}
+
+/**
+ * Whether the session, for which something was read, is there to have it. @throws CommandError `forbidden` if it
+ * was taken out of the room meanwhile
+ */
+function isStillIn(session: Session, membership: Membership): boolean {
+  if (session.state === 'ended') return false;
+  if (session.memberships?.get(membership.room) === membership) return true;
+  throw new CommandError('forbidden', `room: you were removed from ${membership.room} meanwhile`);
 }
 
 /** A page that looks backwards speaks up to the position before which it was asked for, or up to the end. */

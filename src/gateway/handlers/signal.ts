@@ -1,0 +1,14 @@
+import type { Hub } from '../../fanout/hub.ts';
+import type { SignalCommand } from '../../protocol/commands.ts';
+import { CommandError } from '../../protocol/errors.ts';
+import { requirePublish } from '../access.ts';
+import type { Session } from '../session.ts';
+
+/** Tells a room's live sessions something that is gone the next moment, such as that somebody types. At most once. */
+export function signal(session: Session, { id, room, data }: SignalCommand, hub: Hub): void {
+  if (!session.memberships?.has(room)) throw new CommandError('not_joined', `room: ${room} is not joined`);
+  requirePublish(session.identity, room);
+  session.limits.takeSignal(performance.now());
+  hub.signal(room, session.user, data);
+  session.reply('signal', id, { room });
+}

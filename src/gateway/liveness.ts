@@ -1,0 +1,140 @@
+import type { DisconnectReason } from '../protocol/disconnects.ts';
+import { Timed, type TimerWheel } from './timer-wheel.ts';
+
+export interface LivenessSettings {
+  /** Milliseconds for a JSON client's `connect`. */
+  readonly connectTimeoutMs: number;
+  /** Milliseconds of silence, give or take a fifth, after which a client is asked for a sign of life. */
+  readonly heartbeatMs: number;
+  /** Milliseconds that it has to answer. */
+  readonly heartbeatTimeoutMs: number;
+}
+
+const DAY_MS = 86_400_000;
+
+/**
+ * - `reading`: whatever the client sends is read;
+ * - `stalled`: it does not read its replies, so we don't read its commands: only what it takes shows that it lives;
+ * - `withheld`: it is not read, and that is not its doing.
+ */
+export type Reading = 'reading' | 'stalled' | 'withheld';
+
+/** The session that is watched over. */
+export interface Living {
+  readonly reading: Reading;
+  /** Bytes that its kernel and ours have taken so far. */
+  readonly takenBytes: number;
+  askForSign(): void;
+  disconnect(reason: DisconnectReason): void;
+}
+
+/**
+ * Ends a session whose time is over: no `connect` came, its heartbeat is not answered, its token has expired. The
+ * heartbeat's clock stands still while the server itself does not read, or is not running.
+ */
+export class Liveness extends Timed {
+  readonly #living: Living;
+  readonly #wheel: TimerWheel;
+  readonly #settings: LivenessSettings;
+  #isConnected = false;
+  #isStopped = false;
+  #hasHeartbeats = false;
+  /** Milliseconds since 1970. */
+  #expiresAtMs = Number.POSITIVE_INFINITY;
+  /** By the wheel's time. */
+  #heardMs = 0;
+  #askedMs = -1;
+  #takenBytes = 0;
+  /** Until the client is asked, counted from when it was heard. */
+  #silenceMs = 0;
+
+  constructor(living: Living, wheel: TimerWheel, settings: LivenessSettings) {
+    super();
+    this.#living = living;
+    this.#wheel = wheel;
+    this.#settings = settings;
+  }
+
+  /** Gives the client its time to say `connect`. */
+  awaitConnect(): void {
+    this.#wheel.set(this, this.#settings.connectTimeoutMs);
+  }
+
+  connected(hasHeartbeats: boolean): void {
+    this.#isConnected = true;
+    this.#hasHeartbeats = hasHeartbeats;
+    this.heard();
+    this.#silenceMs = this.#randomSilenceMs();
+    this.#setNext();
+  }
+
+  /** The session ends then, unless it is told otherwise. */
+  expiresAt(ms: number): void {
+    this.#expiresAtMs = ms;
+    if (this.#isConnected) this.#setNext();
+  }
+
+  /** A byte came. */
+  heard(): void {
+    this.#heardMs = this.#wheel.nowMs;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#wheel.clear(this);
+  }
+
+  onDue(): void {
+    if (!this.#isConnected) {
+      this.#living.disconnect('connect_timeout');
+      return;
+    }
+    if (Date.now() >= this.#expiresAtMs) {
+      this.#living.disconnect('token_expired');
+      return;
+    }
+    if (this.#hasHeartbeats && !this.#isAlive()) {
+      this.#living.disconnect('heartbeat_timeout');
+      return;
+    }
+    this.#setNext();
+  }
+
+  #isAlive(): boolean {
+    const nowMs = this.#wheel.nowMs;
+    const { reading, takenBytes } = this.#living;
+    if (reading === 'withheld' || (reading === 'stalled' && takenBytes > this.#takenBytes)) this.heard();
+    this.#takenBytes = takenBytes;
+    if (this.#askedMs >= 0) {
+      if (this.#heardMs < this.#askedMs) return nowMs - this.#askedMs < this.#settings.heartbeatTimeoutMs;
+      this.#askedMs = -1;
+      this.#silenceMs = this.#randomSilenceMs();
+    }
+    if (nowMs - this.#heardMs >= this.#silenceMs) {
+      this.#askedMs = nowMs;
+      this.#living.askForSign();
+    }
+    return true;
+  }
+
+  #setNext(): void {
+    // Asking for a sign may itself have ended a session that doesn't read.
+    if (this.#isStopped) return;
+    const nowMs = this.#wheel.nowMs;
+    let dueMs = this.#expiresAtMs - Date.now();
+    if (this.#hasHeartbeats) {
+      const heartbeatMs =
+        this.#askedMs >= 0
+          ? this.#askedMs + this.#settings.heartbeatTimeoutMs - nowMs
+          : this.#heardMs + this.#silenceMs - nowMs;
+      dueMs = Math.min(dueMs, heartbeatMs);
+    }
+    // A token may be good for years, and a wheel's delay is a small number: it is looked at again each day.
+    if (dueMs < Number.POSITIVE_INFINITY) this.#wheel.set(this, Math.min(Math.max(dueMs, 0), DAY_MS));
+    else this.#wheel.clear(this);
+  }
+
+  #randomSilenceMs(): number {
+    return this.#settings.heartbeatMs * (0.8 + 0.4 * Math.random());
+  }
+}

@@ -1,0 +1,49 @@
+import type { Rate } from '../protocol/replies.ts';
+
+/**
+ * A token bucket as the generic cell rate algorithm (GCRA; the virtual scheduling algorithm of ITU-T I.371, annex A):
+ * instead of tokens it keeps the "theoretical arrival time" at which the bucket is full again. No timer, O(1).
+ *
+ * A cost above the burst would never find enough tokens, so it is let through when the bucket is full, and leaves it
+ * in debt for the whole of its cost: over any time t no more is taken than `perSecond` × t + the burst, or,
+ * where that is more, `perSecond` × t + the greatest cost.
+ */
+export class TokenBucket {
+  /** The time that one token takes. 0: there is no limit. */
+  readonly #tokenMs: number;
+  readonly #burst: number;
+  #fullAtMs = Number.NEGATIVE_INFINITY;
+  /** The time of the last call, whether refused or not: to see that the clock was set back. */
+  #latestMs = Number.NEGATIVE_INFINITY;
+
+  /** Full at first. `null`: no limit. */
+  constructor(rate: Rate | null) {
+    if (rate !== null && !(rate.perSecond > 0 && rate.burst > 0)) {
+      throw new RangeError(`A rate of ${rate.perSecond} a second, ${rate.burst} at once`);
+    }
+    this.#tokenMs = rate === null ? 0 : 1_000 / rate.perSecond;
+    this.#burst = rate === null ? 0 : rate.burst;
+  }
+
+  /**
+   * Takes `cost` tokens if they are there, and returns 0. Else takes nothing, and returns after how many whole ms
+   * the same would succeed, if nobody takes anything else meanwhile, and no sooner.
+   *
+   * Where `nowMs` is less than it was, no time has passed: no tokens are made, and none are lost.
+   */
+  take(cost: number, nowMs: number): number {
+    if (this.#tokenMs === 0) return 0;
+    if (nowMs < this.#latestMs) this.#fullAtMs -= this.#latestMs - nowMs;
+    this.#latestMs = nowMs;
+    // So long before the bucket is full there are enough tokens.
+    const aheadMs = Math.max(0, this.#burst - cost) * this.#tokenMs;
+    if (this.#fullAtMs - nowMs <= aheadMs) {
+      this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + cost * this.#tokenMs;
+      return 0;
+    }
+    let waitMs = Math.floor(this.#fullAtMs - nowMs - aheadMs);
+    // By the very comparison that will be made then: the difference above may be rounded to the wrong side.
+    while (this.#fullAtMs - (nowMs + waitMs) > aheadMs) waitMs += 1;
+    return waitMs;
+  }
+}

@@ -1,0 +1,198 @@
+import { members } from './few.ts';
+import type { Device, Holder, MemoryRoster, Room, User } from './memory-roster.ts';
+import type { UserPresence, UserState } from './presence-state.ts';
+import type { DeviceChange, DeviceState, MemberChange, RoomChange } from './presence-store.ts';
+import { aggregate, seenAlike } from './user-aggregate.ts';
+
+/** What an edit changed for those who listen. */
+export interface RosterChanges {
+  readonly rooms: readonly RoomChange[];
+  readonly users: readonly UserPresence[];
+}
+
+/** Tells for which subjects somebody listens; of the others only the versions are kept. */
+export interface Audience {
+  hearsRoom(room: string): boolean;
+  hearsUser(user: string): boolean;
+}
+
+interface Names {
+  readonly joined: UserState[];
+  readonly left: UserState[];
+  readonly changed: UserState[];
+}
+
+/**
+ * Changes of a roster that others see as one: only the difference between the first state and the last one counts,
+ * whatever was added and dropped in between. Begun, filled and committed without a pause.
+ */
+export class RosterEdit {
+  readonly #roster: MemoryRoster;
+  /** Everybody touched, as they were. */
+  readonly #before = new Map<User, readonly Device[]>();
+  /** Rooms touched, with those who are present now and were not, or the other way round. */
+  readonly #moved = new Map<Room, Set<User>>();
+
+  constructor(roster: MemoryRoster) {
+    this.#roster = roster;
+  }
+
+  /** The device belongs to this session now, whoever had it. */
+  applyDevice({ user: name, device, session, state, atMs }: DeviceChange, holder: Holder): void {
+    if (state === null) {
+      this.endSession(name, device, session, atMs);
+    } else {
+      const user = this.#touch(this.#roster.user(name));
+      const others = user.devices.filter((each) => each.device !== device);
+      this.#roster.setDevices(user, [...others, deviceOf(device, session, state, atMs, holder)]);
+    }
+  }
+
+  /**
+   * As `applyDevice`, for what was so before now: a device that somebody else's later session has taken over stays
+   * there, or the end of the older session would take it away from the one that lives.
+   */
+  restoreDevice(change: DeviceChange, holder: Holder, formerHolder: Holder): void {
+    const current = this.#roster.findUser(change.user)?.devices.find(({ device }) => device === change.device);
+    const isTaken =
+      current !== undefined &&
+      current.holder !== formerHolder &&
+      current.session !== change.session &&
+      current.atMs > change.atMs;
+    if (!isTaken) this.applyDevice(change, holder);
+  }
+
+  /** Takes the device away if it still belongs to this session. */
+  endSession(name: string, device: string, session: string, atMs: number): void {
+    const user = this.#roster.findUser(name);
+    const isCurrent = (each: Device) => each.device === device && each.session === session;
+    if (user?.devices.some(isCurrent)) this.#removeDevices(user, isCurrent, atMs);
+  }
+
+  applyMember({ room: roomName, user: userName, present }: MemberChange, holder: Holder): void {
+    if (present) {
+      const user = this.#touch(this.#roster.user(userName));
+      const room = this.#roster.room(roomName);
+      if (this.#roster.addMember(room, user, holder)) this.#move(room, user);
+    } else {
+      const user = this.#roster.findUser(userName);
+      const room = this.#roster.findRoom(roomName);
+      if (user !== undefined && room !== undefined) this.#deleteMember(room, user, holder);
+    }
+  }
+
+  /** Drops all that these hold. Cost: O(all users and their rooms), so that no entry need be indexed by its holder. */
+  dropAllOf(holders: ReadonlySet<Holder>): void {
+    for (const user of this.#roster.users()) {
+      const isDropped = ({ holder }: Device) => holders.has(holder);
+      const lost = user.devices.filter(isDropped);
+      if (lost.length > 0) {
+        const heardAtMs = Math.max(...lost.map(({ holder }) => holder.heardAtMs));
+        this.#removeDevices(user, isDropped, heardAtMs);
+      }
+      for (const room of members(user.rooms)) {
+        for (const holder of holders) this.#deleteMember(room, user, holder);
+      }
+    }
+  }
+
+  /** Gives what changed its version, and says what to tell. Ends the edit. */
+  commit(audience: Audience): RosterChanges {
+    const changed = this.#changedUsers();
+    const rooms = new Set<Room>();
+    for (const [room, moved] of this.#moved) if (moved.size > 0) rooms.add(room);
+    for (const user of changed.keys()) for (const room of members(user.rooms)) rooms.add(room);
+    if (changed.size === 0 && rooms.size === 0) {
+      this.#settle();
+      return { rooms: [], users: [] };
+    }
+    const version = this.#roster.nextVersion();
+    for (const room of rooms) room.version = version;
+    for (const user of changed.keys()) user.version = version;
+    const changes = { rooms: this.#roomChanges(rooms, changed, audience), users: this.#userChanges(changed, audience) };
+    this.#settle();
+    return changes;
+  }
+
+  #changedUsers(): Map<User, UserState> {
+    const changed = new Map<User, UserState>();
+    for (const [user, devicesBefore] of this.#before) {
+      if (devicesBefore === user.devices) continue;
+      const state = aggregate(user.name, user.devices);
+      if (!seenAlike(aggregate(user.name, devicesBefore), state)) changed.set(user, state);
+    }
+    return changed;
+  }
+
+  #roomChanges(rooms: Iterable<Room>, changed: ReadonlyMap<User, UserState>, audience: Audience): RoomChange[] {
+    const names = new Map<Room, Names>();
+    for (const room of rooms) {
+      if (audience.hearsRoom(room.name)) names.set(room, { joined: [], left: [], changed: [] });
+    }
+    for (const [room, moved] of this.#moved) {
+      const lists = names.get(room);
+      if (lists === undefined) continue;
+      for (const user of moved) {
+        const list = room.holders.has(user) ? lists.joined : lists.left;
+        list.push(changed.get(user) ?? aggregate(user.name, user.devices));
+      }
+    }
+    for (const [user, state] of changed) {
+      for (const room of members(user.rooms)) {
+        if (!this.#moved.get(room)?.has(user)) names.get(room)?.changed.push(state);
+      }
+    }
+    return [...names].map(([{ name, version, holders }, lists]) => ({
+      room: name,
+      version,
+      count: holders.size,
+      names: lists,
+    }));
+  }
+
+  #userChanges(changed: ReadonlyMap<User, UserState>, audience: Audience): UserPresence[] {
+    const heard = [...changed].filter(([user]) => audience.hearsUser(user.name));
+    return heard.map(([user, state]) => this.#roster.presenceOf(user, state));
+  }
+
+  #settle(): void {
+    for (const user of this.#before.keys()) this.#roster.settleUser(user);
+    for (const room of this.#moved.keys()) this.#roster.settleRoom(room);
+  }
+
+  #removeDevices(user: User, isRemoved: (device: Device) => boolean, lastSeenMs: number): void {
+    this.#touch(user);
+    user.lastSeenMs = Math.max(user.lastSeenMs, lastSeenMs);
+    this.#roster.setDevices(
+      user,
+      user.devices.filter((each) => !isRemoved(each)),
+    );
+  }
+
+  #deleteMember(room: Room, user: User, holder: Holder): void {
+    if (this.#roster.deleteMember(room, user, holder)) this.#move(room, this.#touch(user));
+  }
+
+  #touch(user: User): User {
+    if (!this.#before.has(user)) this.#before.set(user, user.devices);
+    return user;
+  }
+
+  #move(room: Room, user: User): void {
+    let moved = this.#moved.get(room);
+    if (moved === undefined) {
+      moved = new Set();
+      this.#moved.set(room, moved);
+    }
+    // Twice is there and back again.
+    if (!moved.delete(user)) moved.add(user);
+  }
+}
+
+/** Without a key `text` where there is none. */
+function deviceOf(device: string, session: string, state: DeviceState, atMs: number, holder: Holder): Device {
+  const { status, text } = state;
+  return text === undefined
+    ? { device, session, status, atMs, holder }
+    : { device, session, status, text, atMs, holder };
+}
