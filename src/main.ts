@@ -5,6 +5,7 @@ import { startApp } from './app.ts';
 import { type Config, ConfigError, describeVariables, readConfig, withoutEffect } from './config.ts';
 import { backupLog, restoreLog } from './fanout/backup.ts';
 import { checkDataDirectory, DataDirectoryError } from './fanout/data-directory.ts';
+import { mintToken } from './identity/development-token.ts';
 import { VERSION } from './version.ts';
 
 const USAGE = `tidegate: a real-time chat gateway for raw TCP and WebSocket
@@ -14,11 +15,26 @@ usage:
   tidegate check           say whether the settings and the data directory are good, and what is in effect
   tidegate backup FILE     copy the log of TIDEGATE_DATA_DIR into FILE, also while a gateway runs on it
   tidegate restore FILE    make an empty TIDEGATE_DATA_DIR from FILE; the log gets a new epoch
+  tidegate token --user NAME [--ttl 1h] [--join PATTERNS] [--publish PATTERNS] [--presence PATTERNS]
+                           print a token for trying things out, signed with TIDEGATE_JWT_SECRET; patterns are
+                           comma-separated, and ** each by default
   tidegate --help          this text
   tidegate --version       the version
 
 settings, from the environment [default]:
 `;
+
+const OPTIONS = {
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'v' },
+  user: { type: 'string' },
+  ttl: { type: 'string' },
+  join: { type: 'string' },
+  publish: { type: 'string' },
+  presence: { type: 'string' },
+} as const;
+
+const UNITS_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** A second signal this long after the first one means it; npm may pass one signal on twice. */
 const SECOND_SIGNAL_MS = 1_000;
@@ -36,12 +52,17 @@ async function run(): Promise<void> {
   requireNode();
   const { values, positionals } = parseCommandLine();
   const [command, file] = positionals;
-  if (values.help) process.stdout.write(`${USAGE}${describeVariables()}\n`);
-  else if (values.version) process.stdout.write(`${VERSION}\n`);
+  const { help, version, ...ofToken } = values;
+  if (command !== 'token' && Object.keys(ofToken).length > 0) {
+    throw new ConfigError(`--${Object.keys(ofToken)[0]} belongs to tidegate token`);
+  }
+  if (help) process.stdout.write(`${USAGE}${describeVariables()}\n`);
+  else if (version) process.stdout.write(`${VERSION}\n`);
   else if (command === undefined) await serve();
   else if (command === 'check' && file === undefined) await check();
   else if (command === 'backup' && file !== undefined) await backup(file);
   else if (command === 'restore' && file !== undefined) await restore(file);
+  else if (command === 'token' && file === undefined) await token(ofToken);
   else throw new ConfigError(`cannot understand "${positionals.join(' ')}"; tidegate --help says what there is`);
 }
 
@@ -54,8 +75,7 @@ function requireNode(): void {
 
 function parseCommandLine() {
   try {
-    const options = { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean', short: 'v' } } as const;
-    return parseArgs({ options, allowPositionals: true });
+    return parseArgs({ options: OPTIONS, allowPositionals: true });
   } catch (error) {
     throw new ConfigError(`${(error as Error).message}; tidegate --help says what there is`);
   }
@@ -121,6 +141,37 @@ async function restore(file: string): Promise<void> {
   const { dataDir } = readConfig(process.env);
   await restoreLog(file, dataDir);
   process.stdout.write(`${dataDir} is made from ${file}; its log has a new epoch\n`);
+}
+
+/** Mints a token as an issuer would. */
+async function token(options: Readonly<Partial<Record<'user' | 'ttl' | 'join' | 'publish' | 'presence', string>>>) {
+  const { jwtSecret, jwtIssuer, jwtAudience } = readConfig({ ...process.env, TIDEGATE_AUTH: 'jwt' });
+  if (jwtSecret === null) throw new ConfigError('token: TIDEGATE_JWT_SECRET must be set to what the gateway has');
+  const { user, ttl = '1h' } = options;
+  if (user === undefined) throw new ConfigError('token: --user NAME is missing');
+  const patterns = (list = '**') => (list === '' ? [] : list.split(','));
+  const wanted = {
+    secret: jwtSecret,
+    user,
+    ttlMs: durationMs(ttl),
+    issuer: jwtIssuer,
+    audience: jwtAudience,
+    join: patterns(options.join),
+    publish: patterns(options.publish),
+    presence: patterns(options.presence),
+  };
+  const minted = await mintToken(wanted).catch((error: Error) => {
+    throw new ConfigError(`token: ${error.message}`);
+  });
+  process.stdout.write(`${minted}\n`);
+}
+
+/** `90s`, `15m`, `1h` or `7d`. */
+function durationMs(text: string): number {
+  const [, count, unit] = /^([1-9]\d{0,6})([smhd])$/.exec(text) ?? [];
+  if (count === undefined)
+    throw new ConfigError(`token: --ttl "${text}" is no time; expected one such as 15m, 1h or 7d`);
+  return Number(count) * UNITS_MS[unit as keyof typeof UNITS_MS];
 }
 
 function isListenError(error: unknown): error is Error {

@@ -50,17 +50,15 @@ export class Announcer implements Audience {
 
   #tell({ rooms, users }: RosterChanges): void {
     for (const change of rooms) {
-      for (const listener of this.#listeners(this.#rooms, change.room)) listener.onRoomChange(change);
+      for (const listener of listening(this.#rooms, change.room)) listener.onRoomChange(change);
     }
     for (const user of users) {
-      for (const listener of this.#listeners(this.#users, user.user)) listener.onUserChange(user);
+      for (const listener of listening(this.#users, user.user)) listener.onUserChange(user);
     }
   }
+}
 
-  /** Those who listen when it begins and still when it is their turn: being told, they may end or begin to listen. */
-  *#listeners(table: ReadonlyMap<string, Set<Listener>>, name: string): Generator<Listener> {
-    for (const listener of [...(table.get(name) ?? [])]) {
-      if (table.get(name)?.has(listener)) yield listener;
-    }
-  }
+/** Those who listen now: being told, they may end and begin to listen, and are not to be told again for that. */
+function listening(table: ReadonlyMap<string, Set<Listener>>, name: string): readonly Listener[] {
+  return [...(table.get(name) ?? [])];
 }

@@ -107,6 +107,16 @@ describe('presence in memory', () => {
     await second.dispose();
   });
 
+  test('sees nothing in a batch that goes there and back', async () => {
+    const subject = openMemory();
+    const a = await subject.replica();
+    await a.watchRooms('r');
+    await a.write(joins('ann', 'r'), leaves('ann', 'r'), device('bob', 'online'), gone('bob'));
+    expect(a.told()).toEqual([]);
+    expect([subject.presence.deviceCount, subject.presence.roomCount]).toEqual([0, 0]);
+    await subject.dispose();
+  });
+
   test('keeps no process from its end', async () => {
     vi.useRealTimers();
     const begun = vi.spyOn(globalThis, 'setInterval');

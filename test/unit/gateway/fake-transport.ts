@@ -16,6 +16,7 @@ export class FakeTransport implements Transport {
   readonly writes: number[] = [];
   readonly closes: { code: number; reason: string }[] = [];
   isTerminated = false;
+  isWatched = false;
   readonly #lines = new LineSplitter();
   #listener: TransportListener | null = null;
 
@@ -42,12 +43,17 @@ export class FakeTransport implements Transport {
     this.isTerminated = true;
   }
 
+  watchPeer(): void {
+    this.isWatched = true;
+  }
+
   /** The client sends lines, or anything else where it is bytes. */
   send(...lines: readonly (string | object | Buffer)[]): void {
     for (const line of lines) {
       if (Buffer.isBuffer(line)) this.#lines.push(line);
       else this.#lines.push(Buffer.from(`${typeof line === 'string' ? line : JSON.stringify(line)}\n`));
     }
+    this.#listener?.onBytes();
     this.#listener?.onReadable();
   }
 
@@ -62,8 +68,8 @@ export class FakeTransport implements Transport {
     this.#listener?.onInputEnd();
   }
 
-  vanish(): void {
-    this.#listener?.onClosed();
+  vanish(isLeaving = false): void {
+    this.#listener?.onClosed(isLeaving);
   }
 
   /** What was written so far, as a JSON client reads it. */

@@ -6,56 +6,39 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openEmbeddedLog } from '../../../src/fanout/embedded-log.ts';
 import { EMBEDDED_LOG_DEFAULTS } from '../../../src/fanout/embedded-settings.ts';
 import type { RoomLog } from '../../../src/fanout/room-log.ts';
-import { Gateway, type GatewaySettings } from '../../../src/gateway/gateway.ts';
+import { Gateway } from '../../../src/gateway/gateway.ts';
+import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
+import { MemoryPresence } from '../../../src/presence/memory-presence-store.ts';
 import { BOUNDS } from '../../../src/protocol/bounds.ts';
 import { ndjsonDialect } from '../../../src/protocol/json-dialect.ts';
 import { FakeTransport, type Said } from './fake-transport.ts';
-
-const { frameBytesMax, serverFrameBytesMax, dataBytesMax, signalBytesMax } = BOUNDS;
-const { roomsMax, watchesMax, historyMax, publishesUnansweredMax } = BOUNDS;
-
-const SETTINGS: GatewaySettings = {
-  hub: { tickMaxMs: 0, tickBytesMax: 65_536, recentBytesMax: BOUNDS.pageBytesMax },
-  outboxBytesMax: 1_000_000,
-  unsharedBytesMax: 10_000_000,
-  connectionsMax: 10,
-  connectTimeoutMs: 10_000,
-  catchUpTimeoutMs: 10_000,
-  facts: {
-    protocol: 1,
-    features: [],
-    server: 'tidegate/test',
-    node: 'n1',
-    heartbeatMs: 0,
-    retryWindowMs: 1_000,
-    limits: {
-      ...{ frameBytesMax, serverFrameBytesMax, dataBytesMax, signalBytesMax },
-      ...{ roomsMax, watchesMax, historyMax, publishesUnansweredMax },
-      ...{ commands: null, publishes: null, signals: null, bytes: null },
-    },
-  },
-};
+import { SETTINGS } from './gateway-settings.ts';
 
 let directory: string;
 let log: RoomLog;
 let gateway: Gateway;
+let wheel: TimerWheel;
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'tidegate-gateway-'));
   const logger = pino({ level: 'silent' });
   log = await openEmbeddedLog({ ...EMBEDDED_LOG_DEFAULTS, directory, partitions: 1, onFailure: () => {} }, logger);
-  gateway = new Gateway(log, SETTINGS, logger);
+  const presence = new MemoryPresence({ leaseMs: 10_000, graceMs: 0, lastSeenMax: 10 });
+  wheel = new TimerWheel();
+  gateway = new Gateway(log, presence.replica(), wheel, SETTINGS, logger);
+  await gateway.open();
 });
 
 afterEach(async () => {
   await gateway.drain(1_000);
+  wheel.close();
   await log.close();
   rmSync(directory, { recursive: true });
 });
 
 async function connect(user: string): Promise<FakeTransport> {
   const transport = new FakeTransport();
-  transport.attach(gateway.open(transport, ndjsonDialect, true));
+  transport.attach(gateway.openSession(transport, ndjsonDialect, true));
   transport.send({ op: 'connect', id: 0, user, device: 'd' });
   await replied(transport, 0);
   return transport;

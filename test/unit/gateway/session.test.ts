@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { OutboxFlusher, UnsharedBytes } from '../../../src/gateway/outbox.ts';
 import { Session, type SessionHost } from '../../../src/gateway/session.ts';
+import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
+import { Grants } from '../../../src/identity/grants.ts';
+import type { SessionRates } from '../../../src/limits/session-limits.ts';
 import { BOUNDS } from '../../../src/protocol/bounds.ts';
 import type { Command } from '../../../src/protocol/commands.ts';
 import type { Dialect } from '../../../src/protocol/dialect.ts';
@@ -8,6 +11,7 @@ import { CommandError } from '../../../src/protocol/errors.ts';
 import { ndjsonDialect } from '../../../src/protocol/json-dialect.ts';
 import { TextDialect } from '../../../src/protocol/text-dialect.ts';
 import { endOfTurn, FakeTransport } from './fake-transport.ts';
+import { SETTINGS } from './gateway-settings.ts';
 
 const OUTBOX_BYTES_MAX = 1_000_000;
 
@@ -16,8 +20,12 @@ class FakeHost implements SessionHost {
   readonly flusher = new OutboxFlusher();
   readonly unshared = new UnsharedBytes(Number.MAX_SAFE_INTEGER);
   readonly outboxBytesMax = OUTBOX_BYTES_MAX;
+  readonly wheel = new TimerWheel();
+  readonly liveness = SETTINGS.liveness;
+  rates: SessionRates = SETTINGS.rates;
   readonly dispatched: Command[] = [];
   endedCount = 0;
+  leaving: boolean | null = null;
   onCommand: (session: Session, command: Command) => void = () => {};
 
   afterMs(): number {
@@ -29,7 +37,8 @@ class FakeHost implements SessionHost {
     this.onCommand(session, command);
   }
 
-  ended(): void {
+  ended(_session: Session, isLeaving: boolean): void {
+    this.leaving = isLeaving;
     this.endedCount += 1;
   }
 
@@ -52,6 +61,7 @@ function answerAll(session: Session, command: Command): void {
 
 const ping = (id: number) => ({ op: 'ping', id });
 const publish = (id: number) => ({ op: 'publish', id, room: 'a', mid: `m${id}`, data: id });
+const ANN = { user: 'ann', device: 'phone', grants: Grants.of({ join: [], publish: [], presence: [] }, 'ann') };
 const DISCONNECT = { push: 'disconnect', code: 3501, reason: 'protocol_error', reconnect: null };
 
 describe('Session', () => {
@@ -99,9 +109,12 @@ describe('Session', () => {
 
   it('has its user and device from when it is connected', () => {
     const { session } = open();
-    expect(session).toMatchObject({ state: 'unconnected', user: '', device: '' });
-    session.connected('ann', 'phone');
-    expect(session).toMatchObject({ state: 'connected', user: 'ann', device: 'phone' });
+    expect(session).toMatchObject({ state: 'unconnected', wasConnected: false });
+    expect(() => session.identity).toThrow('not connected');
+    session.connected(ANN, true);
+    expect(session).toMatchObject({ state: 'connected', user: 'ann', identity: ANN });
+    session.quit();
+    expect(session).toMatchObject({ state: 'ended', user: 'ann', wasConnected: true });
   });
 
   it('executes no more when it stops reading, and still answers', async () => {
@@ -194,7 +207,7 @@ describe('an id', () => {
     expect(host.ops).toEqual(['ping 1', 'ping 2']);
     expect(transport.order).toEqual([null, null]);
     expect(transport.said[0]).toMatchObject({ error: { code: 'bad_request' } });
-    expect(session.unansweredCount).toBe(2);
+    expect(session.gate.unansweredCount).toBe(2);
     session.reply('ping', 1, { serverMs: 1 });
     transport.send(ping(1));
     expect(host.ops).toEqual(['ping 1', 'ping 2', 'ping 1']);
@@ -268,7 +281,7 @@ describe('commands wait', () => {
     const { transport, host, session } = open();
     const begun: (() => void)[] = [];
     host.onCommand = (_session, command) => {
-      if (command.op === 'publish') begun.push(session.publishBegun());
+      if (command.op === 'publish') begun.push(session.gate.publishBegun());
     };
     const count = BOUNDS.publishesUnansweredMax;
     transport.send(...Array.from({ length: count + 2 }, (_, i) => publish(i)), ping(100));
@@ -283,7 +296,8 @@ describe('commands wait', () => {
     const { transport, host, session } = open();
     const ended = new Map<number, () => void>();
     host.onCommand = (_session, command) => {
-      if (command.op === 'join' || command.op === 'history') ended.set(command.id, session.readBegun(command.room));
+      if (command.op === 'join' || command.op === 'history')
+        ended.set(command.id, session.gate.readBegun(command.room));
     };
     transport.send(
       { op: 'join', id: 1, room: 'a' },
@@ -307,7 +321,7 @@ describe('commands wait', () => {
     const { transport, host, session } = open();
     const done: (() => void)[] = [];
     host.onCommand = (_session, command) => {
-      if (command.op === 'history') done.push(session.readBegun(command.room));
+      if (command.op === 'history') done.push(session.gate.readBegun(command.room));
     };
     transport.send({ op: 'history', id: 1, room: 'a', limit: 1 }, { op: 'history', id: 2, room: 'a', limit: 1 });
     expect(host.ops).toEqual(['history 1']);
@@ -364,7 +378,7 @@ describe('the end of the client’s side', () => {
     const { transport, host, session } = open();
     const done: (() => void)[] = [];
     host.onCommand = (_session, command) => {
-      if (command.op === 'history') done.push(session.readBegun(command.room));
+      if (command.op === 'history') done.push(session.gate.readBegun(command.room));
       answerAll(session, command);
     };
     transport.send({ op: 'history', id: 1, room: 'a', limit: 1 }, { op: 'leave', id: 2, room: 'a' }, ping(3));
@@ -392,7 +406,7 @@ describe('a disconnect from outside', () => {
   /** Whatever the client sends now is held, behind 300 KB that are queued and not written yet. */
   function openWithHeld() {
     const opened = open();
-    opened.session.connected('ann', 'phone');
+    opened.session.connected(ANN, true);
     opened.session.push(Buffer.from(`${' '.repeat(300_000)}\n`));
     return opened;
   }

@@ -2,16 +2,19 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
-import { DeadlineQueue } from '../../../src/gateway/deadline-queue.ts';
 import { Outbox, OutboxFlusher, UnsharedBytes } from '../../../src/gateway/outbox.ts';
+import { Resets } from '../../../src/gateway/resets.ts';
+import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
 import { LineSplitter } from '../../../src/protocol/line-splitter.ts';
 import { TcpTransport } from '../../../src/tcp/tcp-transport.ts';
+import { UnacknowledgedWatch } from '../../../src/tcp/unacknowledged.ts';
 
 /** A key that both sides know, so that no certificate is needed. */
 const PSK = { psk: Buffer.alloc(16, 7), identity: 'test' };
 const TLS = { ciphers: 'PSK', minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' } as const;
 
-const closing = new DeadlineQueue<TcpTransport>(1_000, (transport) => transport.terminate());
+const wheel = new TimerWheel();
+const unacknowledged = new UnacknowledgedWatch();
 let server: Server;
 let client: Socket;
 
@@ -27,10 +30,15 @@ async function open(isTls: boolean): Promise<{ outbox: Outbox; unshared: Unshare
   client.on('error', () => {});
   const [socket] = (await accepted) as [Socket];
   socket.on('error', () => {});
-  const transport = new TcpTransport(socket, new LineSplitter(), closing);
+  const transport = new TcpTransport(socket, new LineSplitter(), {
+    wheel,
+    resets: new Resets(server, isTls),
+    unacknowledged,
+  });
   const unshared = new UnsharedBytes(2 ** 30);
   const outbox = new Outbox(transport, new OutboxFlusher(), unshared, () => {});
   transport.attach({
+    onBytes() {},
     onReadable() {},
     onDrained: () => outbox.drained(),
     onInputEnd() {},
@@ -41,7 +49,7 @@ async function open(isTls: boolean): Promise<{ outbox: Outbox; unshared: Unshare
 
 afterEach(async () => {
   client.destroy();
-  closing.close();
+  wheel.close();
   const closed = once(server, 'close');
   server.close();
   await closed;

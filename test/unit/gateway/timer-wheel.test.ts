@@ -55,6 +55,20 @@ describe('TimerWheel', () => {
     expect(timer.dueMs).toHaveLength(1);
   });
 
+  it('is not a millisecond early where a tick comes just before the time', () => {
+    const wheel = newWheel();
+    const timer = new Recorded(wheel);
+    wheel.set(timer, 100);
+    // Filed at the first tick, so due at 150; the second comes at 149.
+    vi.advanceTimersByTime(TICK_MS);
+    stalledMs += 49;
+    vi.advanceTimersByTime(TICK_MS);
+    expect(wheel.nowMs).toBe(149);
+    expect(timer.dueMs).toEqual([]);
+    vi.advanceTimersByTime(TICK_MS);
+    expect(timer.dueMs).toEqual([199]);
+  });
+
   it('calls a callback', () => {
     const wheel = newWheel();
     const called = vi.fn();

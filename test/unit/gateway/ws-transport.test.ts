@@ -4,9 +4,13 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
+import { Resets } from '../../../src/gateway/resets.ts';
+import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
 import { WsTransport } from '../../../src/gateway/ws-transport.ts';
 
 const server = createServer();
+const resets = new Resets(server, false);
+const wheel = new TimerWheel();
 const webSockets = new WebSocketServer({ noServer: true, clientTracking: false });
 
 interface Pair {
@@ -14,6 +18,7 @@ interface Pair {
   readonly transport: WsTransport;
   readonly heard: string[];
   readonly lines: string[];
+  readonly bytes: string[];
 }
 
 let pair: Pair;
@@ -21,9 +26,12 @@ let pair: Pair;
 async function open(): Promise<Pair> {
   const heard: string[] = [];
   const lines: string[] = [];
+  const bytes: string[] = [];
   const accepted = new Promise<WsTransport>((resolve) => {
     server.once('upgrade', (request, socket: Duplex, head: Buffer) => {
-      webSockets.handleUpgrade(request, socket, head, (ws) => resolve(new WsTransport(ws, socket, '192.0.2.1')));
+      webSockets.handleUpgrade(request, socket, head, (ws) =>
+        resolve(new WsTransport(ws, socket, '192.0.2.1', resets, wheel)),
+      );
     });
   });
   const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
@@ -31,15 +39,25 @@ async function open(): Promise<Pair> {
   const opened = once(client, 'open');
   const transport = await accepted;
   transport.attach({
+    onBytes: () => bytes.push('bytes'),
     onReadable() {
       for (let line = transport.read(); line !== null; line = transport.read()) lines.push(String(line));
     },
     onDrained() {},
     onInputEnd: () => heard.push('input end'),
-    onClosed: () => heard.push('closed'),
+    onClosed: (isLeaving) => heard.push(isLeaving ? 'left' : 'closed'),
   });
   await opened;
-  return { client, transport, heard, lines };
+  return { client, transport, heard, lines, bytes };
+}
+
+/** A close frame with any code: FIN and opcode 8, masked with zeros. */
+async function sendClose(client: WebSocket, code: number): Promise<void> {
+  const socket = (client as unknown as { _socket: Duplex })._socket;
+  const frame = Buffer.from([0x88, 0x82, 0, 0, 0, 0, code >> 8, code & 0xff]);
+  await new Promise<void>((resolve) => {
+    socket.write(frame, () => resolve());
+  });
 }
 
 async function until(done: () => boolean): Promise<void> {
@@ -74,7 +92,25 @@ describe('WsTransport', () => {
     pair.client.close(1000);
     await closed;
     await until(() => pair.heard.length > 0);
-    expect(pair.heard).toEqual(['closed']);
+    expect(pair.heard).toEqual(['left']);
+  });
+
+  it.each([
+    ['no code', undefined, 'left'],
+    ['the code of a page that is closed', 1001, undefined],
+  ])('tells whether the client said goodbye, with %s', async (_name, code, heard) => {
+    if (code === undefined) pair.client.close();
+    // The library's own check keeps 1001 from clients; browsers send it.
+    else await sendClose(pair.client, code);
+    await until(() => pair.heard.length > 0);
+    expect(pair.heard).toEqual([heard ?? 'closed']);
+  });
+
+  it('tells of bytes that are no whole message', async () => {
+    pair.client.ping();
+    await until(() => pair.bytes.length > 0);
+    expect(pair.bytes.length).toBeGreaterThan(0);
+    expect(pair.lines).toEqual([]);
   });
 
   it('tells once that the connection is gone, when the client vanishes', async () => {
