@@ -196,11 +196,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     : { ...complete, hosts: ['localhost', '127.0.0.1', '[::1]', complete.host] };
 }
 
-/** Variables that are set, but that this version does nothing with. */
+/** Variables that are set, but that do nothing: in this version, or together with the others. */
 export function withoutEffect(env: Readonly<Record<string, string | undefined>>): readonly string[] {
+  const isAnonymous = (env.TIDEGATE_AUTH || 'anonymous') === 'anonymous';
   return Object.values<Variable<unknown> & { readonly name: string }>(VARIABLES)
-    .filter(({ name, later }) => later && env[name] !== undefined && env[name] !== '')
-    .map(({ name }) => name);
+    .filter(({ name, later }) => later || (isAnonymous && /^TIDEGATE_(JWT|JWKS)_/.test(name)))
+    .map(({ name }) => name)
+    .filter((name) => env[name] !== undefined && env[name] !== '');
 }
 
 /** The table that `--help` prints: a line each. */
@@ -238,11 +240,7 @@ function checkTogether(config: Config): void {
 }
 
 function checkTokens({ auth, host, jwtSecret, jwksUrl }: Config): void {
-  if (auth === 'anonymous') {
-    // Whoever gives a key means tokens to be asked for.
-    if (jwtSecret === null && jwksUrl === null) return;
-    throw new ConfigError('TIDEGATE_JWT_SECRET and TIDEGATE_JWKS_URL need TIDEGATE_AUTH=jwt');
-  }
+  if (auth === 'anonymous') return;
   if ((jwtSecret === null) === (jwksUrl === null)) {
     throw new ConfigError('TIDEGATE_AUTH: "jwt" needs either TIDEGATE_JWT_SECRET or TIDEGATE_JWKS_URL');
   }

@@ -89,7 +89,7 @@ async function serve(): Promise<void> {
     process.exit(1);
   };
   process.on('uncaughtException', fail);
-  for (const name of withoutEffect(process.env)) logger.warn({ name }, 'set, but without effect in this version');
+  for (const name of withoutEffect(process.env)) logger.warn({ name }, 'set, but without effect');
   const app = await startApp(config, logger, fail);
 
   let signalledMs: number | null = null;
@@ -121,7 +121,7 @@ async function check(): Promise<void> {
     `access     ${accessOf(config)}`,
     `log        embedded, ${config.partitions} partitions, in ${dataDir}: ${state}`,
     'websocket  ws',
-    ...withoutEffect(process.env).map((name) => `${name} is set, but without effect in this version`),
+    ...withoutEffect(process.env).map((name) => `${name} is set, but without effect`),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
 }

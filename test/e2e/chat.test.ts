@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { BOUNDS } from '../../src/protocol/bounds.ts';
 import { type Client, TcpClient, WsClient } from './clients.ts';
-import { type GatewayProcess, startGateway, temporaryDirectory } from './gateway-process.ts';
+import { type GatewayProcess, startGateway, temporaryDirectory, UNLIMITED } from './gateway-process.ts';
 
 let gateway: GatewayProcess;
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
@@ -10,7 +10,7 @@ let rooms = 0;
 
 beforeAll(async () => {
   directory = await temporaryDirectory();
-  gateway = await startGateway(directory.path, { env: { TIDEGATE_CATCH_UP_TIMEOUT_MS: '500' } });
+  gateway = await startGateway(directory.path, { env: { ...UNLIMITED, TIDEGATE_CATCH_UP_TIMEOUT_MS: '500' } });
 });
 
 afterEach(() => {
@@ -64,7 +64,7 @@ describe.each(Object.keys(transports) as (keyof typeof transports)[])('over %s',
       features: [],
       user: 'ann',
       device: 'phone',
-      heartbeatMs: 0,
+      heartbeatMs: 25_000,
       retryWindowMs: 1_000,
       limits: {
         frameBytesMax: BOUNDS.frameBytesMax,

@@ -44,6 +44,14 @@ export class GatewayProcess {
   }
 }
 
+/** Of a gateway whose clients may send as fast as they can. */
+export const UNLIMITED = {
+  TIDEGATE_LIMIT_COMMANDS: '0',
+  TIDEGATE_LIMIT_PUBLISHES: '0',
+  TIDEGATE_LIMIT_SIGNALS: '0',
+  TIDEGATE_LIMIT_BYTES: '0',
+};
+
 export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Put before `node`, as `strace` and its options. */

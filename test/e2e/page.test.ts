@@ -3,7 +3,14 @@ import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { ChatPage, isBrowserMissing, startBrowser } from './browser.ts';
 import { type Client, TcpClient } from './clients.ts';
-import { type GatewayProcess, type Ports, runTidegate, startGateway, temporaryDirectory } from './gateway-process.ts';
+import {
+  type GatewayProcess,
+  type Ports,
+  runTidegate,
+  startGateway,
+  temporaryDirectory,
+  UNLIMITED,
+} from './gateway-process.ts';
 
 /** What a scripted server is sent. */
 interface Command {
@@ -34,7 +41,7 @@ describe.skipIf(isBrowserMissing)('the chat page', () => {
 
   beforeAll(async () => {
     directory = await temporaryDirectory();
-    gateway = await startGateway(directory.path);
+    gateway = await startGateway(directory.path, { env: UNLIMITED });
     browser = await startBrowser();
   });
 
@@ -229,7 +236,7 @@ describe.skipIf(isBrowserMissing)('the chat page', () => {
     await ann.say('written meanwhile');
     expect(await ann.outgoing()).toBe(1);
 
-    gateway = await startGateway(directory.path, { env: onPorts(ports) });
+    gateway = await startGateway(directory.path, { env: { ...UNLIMITED, ...onPorts(ports) } });
     const after = await connectTcp('carl');
     await after.ok({ op: 'join', room });
     // More than a page, so that the tab has to catch up in several.
@@ -260,7 +267,7 @@ describe.skipIf(isBrowserMissing)('the chat page', () => {
     await expect.poll(() => ann.state(), PATIENCE).not.toBe('Connected as ann');
     const restored = join(directory.path, 'restored');
     expect(await runTidegate(['restore', file], { TIDEGATE_DATA_DIR: restored })).toMatchObject({ code: 0 });
-    gateway = await startGateway(restored, { env: onPorts(gateway.ports) });
+    gateway = await startGateway(restored, { env: { ...UNLIMITED, ...onPorts(gateway.ports) } });
     await expect.poll(() => ann.state(), PATIENCE).toBe('Connected as ann');
     await ann.say('three');
     await expectMessages(ann, ['carl: one', 'carl: two', 'ann: lost with the disk', 'ann: three']);

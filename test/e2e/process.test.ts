@@ -47,7 +47,12 @@ describe('the command line', () => {
       { TIDEGATE_HTTP_PORT: '99999' },
       /TIDEGATE_HTTP_PORT: "99999" is not valid; expected an integer from 0 to 65535/,
     ],
-    [[], { TIDEGATE_AUTH: 'jwt' }, /TIDEGATE_AUTH: "jwt" is not there yet/],
+    [[], { TIDEGATE_AUTH: 'jwt' }, /TIDEGATE_AUTH: "jwt" needs either/],
+    [['--user', 'ann'], {}, /--user belongs to tidegate token/],
+    [['token', '--user', 'ann'], {}, /TIDEGATE_JWT_SECRET/],
+    [['token'], { TIDEGATE_JWT_SECRET: 'x' }, /--user NAME is missing/],
+    [['token', '--user', 'ann', '--ttl', '5y'], { TIDEGATE_JWT_SECRET: 'x' }, /--ttl "5y" is no time/],
+    [['token', '--user', 'a b'], { TIDEGATE_JWT_SECRET: 'x' }, /user: expected/],
     [[], { TIDEGATE_REDIS_URL: 'redis://x' }, /cannot be a replica yet/],
     [[], { TIDEGATE_HOST: '0.0.0.0' }, /TIDEGATE_PUBLIC_ANONYMOUS=true/],
     [[], { TIDEGATE_TLS_CERT: '/x.pem' }, /go together/],
@@ -67,10 +72,10 @@ describe('the command line', () => {
 
   test('check tells what is in effect and whether the directory is good', async () => {
     const data = join(directory.path, 'data');
-    const fresh = await runTidegate(['check'], { TIDEGATE_DATA_DIR: data, TIDEGATE_GRACE_MS: '1000' });
+    const fresh = await runTidegate(['check'], { TIDEGATE_DATA_DIR: data, TIDEGATE_PREFIX: 'x' });
     expect(fresh).toMatchObject({ code: 0, stderr: '' });
     expect(fresh.stdout).toContain('16 partitions');
-    expect(fresh.stdout).toContain('TIDEGATE_GRACE_MS is set, but without effect');
+    expect(fresh.stdout).toContain('TIDEGATE_PREFIX is set, but without effect');
     await mkdir(data);
     await writeFile(join(data, 'letter.txt'), 'not ours');
     const foreign = await runTidegate(['check'], { TIDEGATE_DATA_DIR: data });
@@ -255,7 +260,8 @@ test('every setting of the fixed names is known', async () => {
   };
   const gateway = await start(env);
   const warned = gateway.logs.filter(({ msg }) => String(msg).includes('without effect')).map(({ name }) => name);
-  expect(warned).toContain('TIDEGATE_API_KEYS');
+  expect(warned).toEqual(expect.arrayContaining(['TIDEGATE_PREFIX', 'TIDEGATE_JWT_SECRET', 'TIDEGATE_JWT_ISSUER']));
+  expect(warned).not.toContain('TIDEGATE_API_KEYS');
   expect(warned).not.toContain('TIDEGATE_HOSTS');
   expect(JSON.stringify(gateway.logs)).not.toContain('secret');
 });

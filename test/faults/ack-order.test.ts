@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { type Client, TcpClient, WsClient } from '../e2e/clients.ts';
-import { startGateway, temporaryDirectory } from '../e2e/gateway-process.ts';
+import { startGateway, temporaryDirectory, UNLIMITED } from '../e2e/gateway-process.ts';
 import { isPossible, run } from './machine.ts';
 import { followPublishes, readTrace, traced, type Way } from './system-calls.ts';
 
@@ -19,7 +19,10 @@ async function observe(env: Readonly<Record<string, string>>): Promise<Way[]> {
   const directory = await temporaryDirectory();
   onTestFinished(() => directory.remove());
   const trace = join(directory.path, 'trace');
-  const gateway = await startGateway(join(directory.path, 'data'), { env, prefix: traced(trace) });
+  const gateway = await startGateway(join(directory.path, 'data'), {
+    env: { ...UNLIMITED, ...env },
+    prefix: traced(trace),
+  });
   onTestFinished(async () => void (await gateway.stop('SIGKILL')));
   const clients: Client[] = [await TcpClient.open(gateway.ports.tcp), await WsClient.open(gateway.ports.http)];
   const mids: string[] = [];

@@ -5,7 +5,7 @@ import { openEmbeddedLog } from '../../src/fanout/embedded-log.ts';
 import { EMBEDDED_LOG_DEFAULTS } from '../../src/fanout/embedded-settings.ts';
 import { partitionOf } from '../../src/fanout/partition.ts';
 import { type Client, type Message, TcpClient, WsClient } from '../e2e/clients.ts';
-import { type GatewayProcess, startGateway, temporaryDirectory } from '../e2e/gateway-process.ts';
+import { type GatewayProcess, startGateway, temporaryDirectory, UNLIMITED } from '../e2e/gateway-process.ts';
 
 const ROOM = 'lobby';
 const PARTITION = partitionOf(ROOM, EMBEDDED_LOG_DEFAULTS.partitions);
@@ -45,7 +45,7 @@ test.each(Object.keys(transports) as (keyof typeof transports)[])(
     onTestFinished(() => directory.remove());
     await makeLog(directory.path);
     await flipBit(directory.path, 'old-3');
-    const gateway = await startGateway(directory.path);
+    const gateway = await startGateway(directory.path, { env: UNLIMITED });
     onTestFinished(async () => void (await gateway.stop('SIGKILL')));
     const client: Client = await transports[transport](gateway);
     await client.connect('bob');
@@ -85,7 +85,7 @@ test.each(Object.keys(transports) as (keyof typeof transports)[])(
 test('the start is refused in words where a damaged record could be delivered twice', async () => {
   const directory = await temporaryDirectory();
   onTestFinished(() => directory.remove());
-  const gateway = await startGateway(directory.path);
+  const gateway = await startGateway(directory.path, { env: UNLIMITED });
   onTestFinished(async () => void (await gateway.stop('SIGKILL')));
   const client = await TcpClient.open(gateway.ports.tcp);
   await client.connect('ann');
@@ -96,13 +96,13 @@ test('the start is refused in words where a damaged record could be delivered tw
   await flipBit(directory.path, 'm1');
 
   const refusal = `tidegate: .*log.sqlite is damaged: the record at partition ${PARTITION}, offset 1 is damaged`;
-  await expect(startGateway(directory.path)).rejects.toThrow(new RegExp(refusal));
+  await expect(startGateway(directory.path, { env: UNLIMITED })).rejects.toThrow(new RegExp(refusal));
 });
 
 test('a bit flipped in the write-ahead log hides nothing: the start is refused, naming where the log must go on', async () => {
   const directory = await temporaryDirectory();
   onTestFinished(() => directory.remove());
-  const gateway = await startGateway(directory.path);
+  const gateway = await startGateway(directory.path, { env: UNLIMITED });
   const client = await TcpClient.open(gateway.ports.tcp);
   await client.connect('ann');
   for (let i = 0; i < 20; i++) {
@@ -116,7 +116,7 @@ test('a bit flipped in the write-ahead log hides nothing: the start is refused, 
   expect(at).toBeGreaterThan(0);
   bytes.writeUInt8(bytes.readUInt8(at + 3) ^ 0x01, at + 3);
   await writeFile(file, bytes);
-  await expect(startGateway(directory.path)).rejects.toThrow(
+  await expect(startGateway(directory.path, { env: UNLIMITED })).rejects.toThrow(
     new RegExp(`damaged: partition ${PARTITION} ends at offset 9, but offset 19 was written`),
   );
 });
@@ -138,5 +138,7 @@ test('a bit flipped in the index of rooms hides nothing: the start is refused', 
   expect(at).toBeLessThan(start + PAGE_BYTES);
   bytes.writeUInt8(bytes.readUInt8(at) ^ 0x01, at);
   await writeFile(file, bytes);
-  await expect(startGateway(directory.path)).rejects.toThrow(/log\.sqlite is damaged: .*index records_by_room/);
+  await expect(startGateway(directory.path, { env: UNLIMITED })).rejects.toThrow(
+    /log\.sqlite is damaged: .*index records_by_room/,
+  );
 });

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { TcpClient } from '../e2e/clients.ts';
-import { startGateway, temporaryDirectory } from '../e2e/gateway-process.ts';
+import { startGateway, temporaryDirectory, UNLIMITED } from '../e2e/gateway-process.ts';
 import { eventually, Load, readLog } from './load.ts';
 import { isPossible, Mount, readiness } from './machine.ts';
 
@@ -66,7 +66,7 @@ test.skipIf(!possible)(
 
     load.goNowhere();
     await gateway.stop('SIGKILL');
-    gateway = await startGateway(data);
+    gateway = await startGateway(data, { env: UNLIMITED });
     load.goTo(gateway.ports);
     await load.settle();
     expect(load.oracle.judge(await readLog(gateway.ports, load.rooms))).toEqual([]);
@@ -92,13 +92,13 @@ test.skipIf(!possible)(
     load.goNowhere();
     await gateway.stop('SIGKILL');
     // Without room for a byte it may refuse, and says why; it must not make anything worse.
-    await startGateway(data).then(
+    await startGateway(data, { env: UNLIMITED }).then(
       (started) => started.stop('SIGKILL'),
       (error: Error) => expect(error.message).toMatch(/no space|disk is full/),
     );
 
     await rm(filler);
-    gateway = await startGateway(data);
+    gateway = await startGateway(data, { env: UNLIMITED });
     load.goTo(gateway.ports);
     await load.settle();
     expect(load.oracle.judge(await readLog(gateway.ports, load.rooms))).toEqual([]);
@@ -114,7 +114,7 @@ async function underLoad(seed: number) {
   const data = join(mount.path, 'data');
   const load = new Load({ seed, dataBytesMax: 4_000 });
   onTestFinished(() => load.close());
-  const gateway = await startGateway(data);
+  const gateway = await startGateway(data, { env: UNLIMITED });
   load.goTo(gateway.ports);
   return { mount, data, filler: join(mount.path, 'filler'), load, gateway };
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { startGateway, temporaryDirectory } from '../e2e/gateway-process.ts';
+import { startGateway, temporaryDirectory, UNLIMITED } from '../e2e/gateway-process.ts';
 import { Load, readLog } from './load.ts';
 
 const ROUNDS = 20;
@@ -10,7 +10,7 @@ test('killed again and again under load, it loses, doubles and reorders nothing'
   onTestFinished(() => directory.remove());
   const load = new Load({ seed: 20_260_101 });
   onTestFinished(() => load.close());
-  let gateway = await startGateway(directory.path);
+  let gateway = await startGateway(directory.path, { env: UNLIMITED });
   onTestFinished(async () => void (await gateway.stop('SIGKILL')));
   load.goTo(gateway.ports);
 
@@ -21,7 +21,7 @@ test('killed again and again under load, it loses, doubles and reorders nothing'
     await delay(load.random.int(0, 20));
     load.goNowhere();
     await gateway.stop('SIGKILL');
-    gateway = await startGateway(directory.path);
+    gateway = await startGateway(directory.path, { env: UNLIMITED });
     load.goTo(gateway.ports);
   }
   await load.settle();

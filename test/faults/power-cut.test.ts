@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { startGateway, temporaryDirectory } from '../e2e/gateway-process.ts';
+import { startGateway, temporaryDirectory, UNLIMITED } from '../e2e/gateway-process.ts';
 import { Load, readLog } from './load.ts';
 import { Disk, freeze, isPossible, type Mount, run } from './machine.ts';
 
@@ -61,7 +61,7 @@ class Machine {
 
   async #boot(): Promise<void> {
     this.mount = await this.#disk.mount(join(this.#directory, `mount-${this.#cuts}`));
-    this.gateway = await startGateway(join(this.mount.path, 'data'), { env: this.#env });
+    this.gateway = await startGateway(join(this.mount.path, 'data'), { env: { ...UNLIMITED, ...this.#env } });
   }
 }
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { TcpClient } from '../e2e/clients.ts';
-import { startGateway, temporaryDirectory } from '../e2e/gateway-process.ts';
+import { startGateway, temporaryDirectory, UNLIMITED } from '../e2e/gateway-process.ts';
 import { eventually, Load, readLog } from './load.ts';
 import { isPossible, readiness, run } from './machine.ts';
 import { Injection } from './system-calls.ts';
@@ -14,7 +14,7 @@ async function start(seed: number, env: Readonly<Record<string, string>> = {}) {
   const load = new Load({ seed });
   onTestFinished(() => load.close());
   const data = join(directory.path, 'data');
-  let gateway = await startGateway(data, { env });
+  let gateway = await startGateway(data, { env: { ...UNLIMITED, ...env } });
   onTestFinished(async () => void (await gateway.stop('SIGKILL')));
   load.goTo(gateway.ports);
   await load.acks(100);
@@ -37,7 +37,7 @@ async function start(seed: number, env: Readonly<Record<string, string>> = {}) {
       await load.settle();
       load.goNowhere();
       await gateway.stop('SIGKILL');
-      gateway = await startGateway(data);
+      gateway = await startGateway(data, { env: UNLIMITED });
       load.goTo(gateway.ports);
       await load.settle();
       expect(load.oracle.judge(await readLog(gateway.ports, load.rooms))).toEqual([]);
