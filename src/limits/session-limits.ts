@@ -1,4 +1,4 @@
-import { CommandError } from '../protocol/errors.ts';
+import type { Command } from '../protocol/commands.ts';
 import type { Rate } from '../protocol/replies.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -11,6 +11,28 @@ export interface SessionRates {
   readonly bytes: Rate | null;
 }
 
+/** Names a bucket. */
+export type RateName = keyof SessionRates;
+
+/** A bucket had too few tokens: after `waitMs` there would be enough. */
+export interface Shortage {
+  readonly of: RateName;
+  /** Whole milliseconds, > 0. */
+  readonly waitMs: number;
+}
+
+/** The bucket for which a command is refused. */
+export type RefusedBucket = keyof SessionRates;
+
+export class RateLimitedError extends CommandError {
+  readonly bucket: RefusedBucket;
+
+  constructor(bucket: RefusedBucket, waitMs: number) {
+    super('rate_limited', `too many ${bucket}`, waitMs);
+    this.bucket = bucket;
+  }
+}
+
 /**
  * Answers of `rate_limited` that a session is given. One that goes on beyond them isn't read until it may be given
  * one again: a flood costs the node no more than this, and then its sender waits.
@@ -20,41 +42,36 @@ export const REFUSALS: Rate = { perSecond: 100, burst: 200 };
 /** The token buckets of one session, each made when the session first needs it. */
 export class SessionLimits {
   readonly #rates: SessionRates;
+  #bytes: TokenBucket | null = null;
   #commands: TokenBucket | null = null;
   #publishes: TokenBucket | null = null;
   #signals: TokenBucket | null = null;
-  #bytes: TokenBucket | null = null;
   #refusals: TokenBucket | null = null;
 
   constructor(rates: SessionRates) {
     this.#rates = rates;
   }
 
-  /** Takes a command's line, if it has not been paid yet, and the command. null: it may be executed. */
-  takeCommand(lineBytes: number, nowMs: number): CommandError | null {
-    if (lineBytes > 0 && this.#rates.bytes !== null) {
-      this.#bytes ??= new TokenBucket(this.#rates.bytes);
-      const waitMs = this.#bytes.take(lineBytes, nowMs);
-      if (waitMs > 0) return limited('bytes', waitMs);
-    }
-    if (this.#rates.commands === null) return null;
-    this.#commands ??= new TokenBucket(this.#rates.commands);
-    const waitMs = this.#commands.take(1, nowMs);
-    return waitMs > 0 ? limited('commands', waitMs) : null;
-  }
-
-  /** @throws CommandError `rate_limited` */
-  takePublish(nowMs: number): void {
-    this.#publishes ??= new TokenBucket(this.#rates.publishes);
-    const waitMs = this.#publishes.take(1, nowMs);
-    if (waitMs > 0) throw limited('publishes', waitMs);
-  }
-
-  /** @throws CommandError `rate_limited` */
-  takeSignal(nowMs: number): void {
-    this.#signals ??= new TokenBucket(this.#rates.signals);
-    const waitMs = this.#signals.take(1, nowMs);
-    if (waitMs > 0) throw limited('signals', waitMs);
+  /**
+   * Takes what one command costs, all of it or nothing. `lineBytes` is what its line has not paid for yet; `op` is
+   * null for a line that is no command, which counts as one all the same.
+   */
+  take(op: Command['op'] | null, lineBytes: number, nowMs: number): Shortage | null {
+    const { bytes, commands, publishes, signals } = this.#rates;
+    if (bytes !== null) this.#bytes ??= new TokenBucket(bytes);
+    if (commands !== null) this.#commands ??= new TokenBucket(commands);
+    if (op === 'publish' && publishes !== null) this.#publishes ??= new TokenBucket(publishes);
+    if (op === 'signal' && signals !== null) this.#signals ??= new TokenBucket(signals);
+    const ofOp = op === 'publish' ? this.#publishes : op === 'signal' ? this.#signals : null;
+    const shortage =
+      shortageOf('bytes', this.#bytes, lineBytes, nowMs) ??
+      shortageOf('commands', this.#commands, 1, nowMs) ??
+      shortageOf(op === 'signal' ? 'signals' : 'publishes', ofOp, 1, nowMs);
+    if (shortage !== null) return shortage;
+    this.#bytes?.take(lineBytes, nowMs);
+    this.#commands?.take(1, nowMs);
+    ofOp?.take(1, nowMs);
+    return null;
   }
 
   /** Takes one answer that refuses. Returns the milliseconds until there is one again; 0: it is taken. */
@@ -64,6 +81,7 @@ export class SessionLimits {
   }
 }
 
-function limited(what: string, waitMs: number): CommandError {
-  return new CommandError('rate_limited', `too many ${what}`, waitMs);
+function shortageOf(of: RateName, bucket: TokenBucket | null, cost: number, nowMs: number): Shortage | null {
+  const waitMs = bucket === null || cost === 0 ? 0 : bucket.waitMs(cost, nowMs);
+  return waitMs === 0 ? null : { of, waitMs };
 }

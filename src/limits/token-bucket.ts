@@ -25,22 +25,26 @@ export class TokenBucket {
     this.#burst = rate === null ? 0 : rate.burst;
   }
 
+  /** Takes `cost` tokens if they are there, and returns 0. Else takes nothing, and returns {@link waitMs}. */
+  take(cost: number, nowMs: number): number {
+    const waitMs = this.waitMs(cost, nowMs);
+    if (waitMs === 0) this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + cost * this.#tokenMs;
+    return waitMs;
+  }
+
   /**
-   * Takes `cost` tokens if they are there, and returns 0. Else takes nothing, and returns after how many whole ms
-   * the same would succeed, if nobody takes anything else meanwhile, and no sooner.
+   * After how many whole ms `cost` tokens could be taken, if nobody takes anything else meanwhile, and no sooner; 0:
+   * now.
    *
    * Where `nowMs` is less than it was, no time has passed: no tokens are made, and none are lost.
    */
-  take(cost: number, nowMs: number): number {
+  waitMs(cost: number, nowMs: number): number {
     if (this.#tokenMs === 0) return 0;
     if (nowMs < this.#latestMs) this.#fullAtMs -= this.#latestMs - nowMs;
     this.#latestMs = nowMs;
     // So long before the bucket is full there are enough tokens.
     const aheadMs = Math.max(0, this.#burst - cost) * this.#tokenMs;
-    if (this.#fullAtMs - nowMs <= aheadMs) {
-      this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + cost * this.#tokenMs;
-      return 0;
-    }
+    if (this.#fullAtMs - nowMs <= aheadMs) return 0;
     let waitMs = Math.floor(this.#fullAtMs - nowMs - aheadMs);
     // By the very comparison that will be made then: the difference above may be rounded to the wrong side.
     while (this.#fullAtMs - (nowMs + waitMs) > aheadMs) waitMs += 1;

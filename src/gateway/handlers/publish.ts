@@ -36,7 +36,6 @@ export async function publish(
     if (after !== undefined && session.failedMids?.has(midKey(room, after))) {
       throw new CommandError('overloaded', `after: the publish ${after} failed`, FAILED_BEFORE_RETRY_MS);
     }
-    session.limits.takePublish(performance.now());
     session.reply('publish', command.id, await append(session.identity, command, log));
   } catch (error) {
     rememberFailure(session, midKey(room, mid));

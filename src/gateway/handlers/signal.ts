@@ -8,7 +8,6 @@ import type { Session } from '../session.ts';
 export function signal(session: Session, { id, room, data }: SignalCommand, hub: Hub): void {
   if (!session.memberships?.has(room)) throw new CommandError('not_joined', `room: ${room} is not joined`);
   requirePublish(session.identity, room);
-  session.limits.takeSignal(performance.now());
   hub.signal(room, session.user, data);
   session.reply('signal', id, { room });
 }
