@@ -50,12 +50,24 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
+/** How a server is to run beyond what all have in common. */
+export interface ServerExtras {
+  /** For node itself. */
+  readonly nodeOptions?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Starts a server on one core, with an empty data directory inside `directory`, and waits until it serves. */
-export async function startServer(contender: Contender, core: number, directory: string): Promise<RunningServer> {
+export async function startServer(
+  contender: Contender,
+  core: number,
+  directory: string,
+  { nodeOptions = [], env = {} }: ServerExtras = {},
+): Promise<RunningServer> {
   const data = await mkdtemp(join(directory, 'tidegate-bench-'));
-  const child = startNode(core, [fileURLToPath(new URL(contender.script, import.meta.url))], {
+  const child = startNode(core, [...nodeOptions, fileURLToPath(new URL(contender.script, import.meta.url))], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...tidegateSettings(data) },
+    env: { ...process.env, ...tidegateSettings(data), ...env },
   });
   const stopAll = async (): Promise<void> => {
     await stop(child, STOP_GRACE_MS);
@@ -89,9 +101,14 @@ export async function startServer(contender: Contender, core: number, directory:
 }
 
 /**
- * Free ports and an empty log. The limits per session are off, since a few sessions publish what in life comes
- * from many; durability and everything else stay as they are by default.
+ * For speed: the limits per session are off, since a few sessions publish what in life comes from many; durability and
+ * everything else stay as they are by default.
  */
+export const WITHOUT_LIMITS: ServerExtras = {
+  env: { TIDEGATE_LIMIT_COMMANDS: '0', TIDEGATE_LIMIT_PUBLISHES: '0', TIDEGATE_LIMIT_BYTES: '0' },
+};
+
+/** Free ports and an empty log. */
 function tidegateSettings(data: string): Record<string, string> {
   return {
     TIDEGATE_HTTP_PORT: '0',
@@ -100,9 +117,6 @@ function tidegateSettings(data: string): Record<string, string> {
     TIDEGATE_DATA_DIR: data,
     TIDEGATE_LOG_LEVEL: 'info',
     TIDEGATE_WS_ENGINE: 'ws',
-    TIDEGATE_LIMIT_COMMANDS: '0',
-    TIDEGATE_LIMIT_PUBLISHES: '0',
-    TIDEGATE_LIMIT_BYTES: '0',
   };
 }
 

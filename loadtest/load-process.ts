@@ -1,22 +1,26 @@
 import { fileURLToPath } from 'node:url';
 import { startNode, stop } from './children.ts';
-import type { LoadFailure, LoadPlan, LoadResult } from './load-plan.ts';
+import type { LoadFailure } from './load-plan.ts';
 
-const SCRIPT = fileURLToPath(new URL('./load.ts', import.meta.url));
 const STOP_GRACE_MS = 1_000;
 
 /**
- * Runs one load process to its end.
+ * Runs one load process, a script beside this one that takes such a plan, to its end.
  *
  * @throws Error with the reason if a delivery was wrong, a connection ended, or it took longer than `timeoutMs`.
  */
-export async function runLoad(plan: LoadPlan, timeoutMs: number): Promise<LoadResult> {
-  const child = startNode(plan.clientCore, [SCRIPT, JSON.stringify(plan)], {
+export async function runLoad<Result extends { readonly kind: 'done' }>(
+  script: string,
+  plan: { readonly clientCore: number },
+  timeoutMs: number,
+): Promise<Result> {
+  const path = fileURLToPath(new URL(script, import.meta.url));
+  const child = startNode(plan.clientCore, [path, JSON.stringify(plan)], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   let timer: NodeJS.Timeout | undefined;
-  const result = new Promise<LoadResult>((resolve, reject) => {
-    child.once('message', (message: LoadResult | LoadFailure) => {
+  const result = new Promise<Result>((resolve, reject) => {
+    child.once('message', (message: Result | LoadFailure) => {
       if (message.kind === 'done') resolve(message);
       else reject(new Error(message.reason));
     });

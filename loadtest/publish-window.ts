@@ -110,6 +110,15 @@ export class PublishWindow {
     this.#settle(place);
   }
 
+  /** Has publishers `from` to `to - 1` publish once each, whatever the limit. */
+  publishOnce(from: number, to: number): void {
+    for (const publisher of this.#publishers.slice(from, to)) {
+      publisher.due = 1;
+      this.#open++;
+      this.#send(publisher);
+    }
+  }
+
   /** Sends as much as the limit allows, once this turn of the loop has read what there is to read. */
   planFlush(): void {
     if (this.#flushPlanned || this.#open >= this.limit) return;

@@ -1,9 +1,12 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import type { AddressInfo, Server } from 'node:net';
 import type { Logger } from 'pino';
-import type { Config } from './config.ts';
+import { type Config, isLoopback } from './config.ts';
 import { openEmbeddedLog } from './fanout/embedded-log.ts';
 import { EMBEDDED_LOG_DEFAULTS } from './fanout/embedded-settings.ts';
+import { ApiAccess } from './gateway/api/api-access.ts';
+import { ServerApi } from './gateway/api/server-api.ts';
 import { Gateway, type GatewaySettings } from './gateway/gateway.ts';
 import type { NodeFacts } from './gateway/handlers/connect.ts';
 import { HostRules } from './gateway/host-rules.ts';
@@ -17,6 +20,11 @@ import type { KeySource } from './identity/key-source.ts';
 import { RemoteKeySet } from './identity/remote-key-set.ts';
 import { isWeakSecret, SharedSecret } from './identity/shared-secret.ts';
 import { JwtVerifier } from './identity/token-verifier.ts';
+import { CountedService } from './observability/counted-service.ts';
+import { CountedVerifier } from './observability/counted-verifier.ts';
+import { DeliveryProbe } from './observability/delivery-probe.ts';
+import { Metrics } from './observability/metrics.ts';
+import { Tally } from './observability/tally.ts';
 import { MemoryPresence } from './presence/memory-presence-store.ts';
 import { BOUNDS } from './protocol/bounds.ts';
 import { TcpServer } from './tcp/tcp-server.ts';
@@ -44,6 +52,8 @@ const LEASE_MS = 10_000;
 const LAST_SEEN_MAX = 100_000;
 /** Connections of one user that were cut off and are still seen. */
 const LINGERING_PER_USER_MAX = 16;
+/** Milliseconds after which a probe record that was not delivered counts as lost. */
+const PROBE_TIMEOUT_MS = 5_000;
 
 /**
  * Puts the process together: the one place that knows which log, transports and servers there are.
@@ -78,7 +88,8 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     lastSeenMax: LAST_SEEN_MAX,
   });
   const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS });
-  const gateway = new Gateway(log, presence.replica(), wheel, gatewaySettings(config, keys), logger);
+  const tally = new Tally();
+  const gateway = new Gateway(log, presence.replica(), wheel, gatewaySettings(config, keys, tally), logger, tally);
   await gateway.open();
   const certificate =
     config.tlsCert !== null && config.tlsKey !== null ? new Certificate(config.tlsCert, config.tlsKey, logger) : null;
@@ -95,13 +106,40 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     connectionsMax,
     tls,
   });
-  const internalServer = createInternalServer({
+  const health = {
     notReady() {
       if (gateway.draining) return 'draining';
       const { writable, reason } = log.state();
       return writable ? null : (reason ?? 'the log cannot be written');
     },
+  };
+  const api = new ServerApi(
+    gateway,
+    {
+      access: new ApiAccess({ keys: config.apiKeys, keyNeeded: apiKeyNeeded(config), host: config.internalHost }),
+      document: readFileSync(new URL('../docs/openapi.json', import.meta.url)),
+      requestsMax: config.apiRequestsMax,
+    },
+    logger,
+  );
+  const probe = new DeliveryProbe(log, gateway.hub, wheel, tally, {
+    intervalMs: config.probeMs,
+    timeoutMs: PROBE_TIMEOUT_MS,
   });
+  const { readsQueuedMax, dedupeEntriesMax } = EMBEDDED_LOG_DEFAULTS;
+  const { appendQueueRecordsMax, appendQueueBytesMax } = config;
+  const metrics = new Metrics({
+    ...{ tally, gateway, log, presence, probe },
+    keySet: keys instanceof RemoteKeySet ? keys : null,
+    bounds: {
+      ...{ connectionsMax, appendQueueRecordsMax, appendQueueBytesMax, readsQueuedMax, dedupeEntriesMax },
+      lingeringMax: connectionsMax,
+    },
+  });
+  const internalServer = createInternalServer(
+    { health, api: new CountedService(api, tally), delivery: probe, metrics },
+    logger,
+  );
   certificate?.watch((context) => {
     for (const { server } of [publicServer, tcpServer]) {
       if ('setSecureContext' in server) server.setSecureContext(context);
@@ -115,12 +153,15 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     internal: await listen(internalServer, config.internalPort, config.internalHost, backlog),
   };
 
+  probe.start();
+
   return {
     ports,
     async drain() {
+      probe.stop();
       publicServer.close();
       tcpServer.close();
-      await gateway.drain(config.drainMs);
+      await Promise.all([gateway.drain(config.drainMs), api.settled(config.drainMs)]);
       await gateway.whenEmpty(CLOSE_TIMEOUT_MS);
       internalServer.close();
       keys?.close();
@@ -147,7 +188,7 @@ function openKeys(config: Config, logger: Logger): KeySource | null {
   });
 }
 
-function gatewaySettings(config: Config, keys: KeySource | null): GatewaySettings {
+function gatewaySettings(config: Config, keys: KeySource | null, tally: Tally): GatewaySettings {
   return {
     hub: { tickMaxMs: config.tickMaxMs, tickBytesMax: TICK_BYTES_MAX, recentBytesMax: BOUNDS.pageBytesMax },
     outboxBytesMax: config.outboxBytesMax,
@@ -183,17 +224,26 @@ function gatewaySettings(config: Config, keys: KeySource | null): GatewaySetting
       verifier:
         keys === null
           ? null
-          : new JwtVerifier({
-              key: keys,
-              issuer: config.jwtIssuer,
-              audience: config.jwtAudience,
-              leewayMs: config.jwtLeewayMs,
-            }),
+          : new CountedVerifier(
+              new JwtVerifier({
+                key: keys,
+                issuer: config.jwtIssuer,
+                audience: config.jwtAudience,
+                leewayMs: config.jwtLeewayMs,
+              }),
+              tally,
+            ),
       anonymousGrants: anonymousGrants(config),
       sessionsPerUserMax: config.sessionsPerUser,
       sessionsPerAddressMax: config.sessionsPerAddress,
     },
   };
+}
+
+/** Why the server API needs a key where none is set, or null: nobody but this machine's own programs reach it. */
+function apiKeyNeeded({ internalHost, auth }: Config): string | null {
+  if (!isLoopback(internalHost)) return 'TIDEGATE_API_KEYS is not set, and TIDEGATE_INTERNAL_HOST is not loopback';
+  return auth === 'anonymous' ? null : 'TIDEGATE_API_KEYS is not set, and TIDEGATE_AUTH is not anonymous';
 }
 
 /** What anonymous sessions may do: shared by all, unless it depends on who they are. */

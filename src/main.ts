@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
-import { pino } from 'pino';
 import { startApp } from './app.ts';
 import { type Config, ConfigError, describeVariables, readConfig, withoutEffect } from './config.ts';
 import { backupLog, restoreLog } from './fanout/backup.ts';
 import { checkDataDirectory, DataDirectoryError } from './fanout/data-directory.ts';
 import { mintToken } from './identity/development-token.ts';
+import { createLogger } from './observability/logger.ts';
 import { VERSION } from './version.ts';
 
 const USAGE = `tidegate: a real-time chat gateway for raw TCP and WebSocket
@@ -83,7 +83,7 @@ function parseCommandLine() {
 
 async function serve(): Promise<void> {
   const config = readConfig(process.env);
-  const logger = pino({ level: config.logLevel, base: { pid: process.pid, node: config.nodeId } });
+  const logger = createLogger({ level: config.logLevel, node: config.nodeId });
   const fail = (error: Error) => {
     logger.fatal({ err: error }, 'cannot go on');
     process.exit(1);

@@ -2,6 +2,8 @@ const CONNECT_TIMEOUT_MS = 15_000;
 const BACKOFF_MIN_MS = 500;
 const BACKOFF_MAX_MS = 15_000;
 const RETRY_AFTER_MS = 1_000;
+/** Any code that is no goodbye, as 1000 would be. */
+const SILENCE_CODE = 4000;
 const RETRYABLE = ['rate_limited', 'overloaded', 'unknown_outcome', 'unavailable', 'internal'];
 
 /**
@@ -116,9 +118,18 @@ export class Connection {
     setTimeout(() => this.open(), farewell?.reconnect.afterMs ?? backoffMs);
   }
 
+  /** A server that is gone says no goodbye, and neither do we: whoever is cut off is present for a while. */
+  #giveUp() {
+    const socket = this.#socket;
+    socket.onmessage = null;
+    socket.onclose = null;
+    socket.close(SILENCE_CODE, 'silence');
+    this.#closed({ code: SILENCE_CODE, reason: 'silence' });
+  }
+
   #expectSound() {
     clearTimeout(this.#silence);
-    if (this.#silenceMaxMs > 0) this.#silence = setTimeout(() => this.#socket.close(), this.#silenceMaxMs);
+    if (this.#silenceMaxMs > 0) this.#silence = setTimeout(() => this.#giveUp(), this.#silenceMaxMs);
   }
 }
 

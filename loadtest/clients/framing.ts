@@ -17,6 +17,8 @@ export interface Framing {
   readonly trailerBytes: number;
   /** Completes a frame whose payload stands from `start` to `end`, with space for header and trailer around. */
   seal(target: Buffer, start: number, end: number): void;
+  /** What says that the client leaves for good; null where there is nothing for it. */
+  goodbye(): Buffer | null;
 }
 
 const NEWLINE = 10;
@@ -40,5 +42,9 @@ export class LineFraming implements Framing {
 
   seal(target: Buffer, _start: number, end: number): void {
     target[end] = NEWLINE;
+  }
+
+  goodbye(): null {
+    return null;
   }
 }

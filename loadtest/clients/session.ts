@@ -20,11 +20,15 @@ export interface Run {
   deliveries: number;
   /** Bytes read, all of them. */
   bytes: number;
+  /** Times that somebody was told of somebody's presence. */
+  presences: number;
   /** Ends the run. */
   fail(error: Error): void;
 }
 
 const HOST = '127.0.0.1';
+/** As many connections to one port from one address as the system's ephemeral ports surely allow. */
+const SESSIONS_PER_ADDRESS = 20_000;
 const NEWLINE = 10;
 const PARTIAL_BYTES = 1024;
 const UPGRADE_BYTES_MAX = 4096;
@@ -55,7 +59,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
   /** For servers that answer in order. */
   #nextAnswer = 0;
 
-  private constructor(run: Run, room: RoomStream) {
+  private constructor(run: Run, room: RoomStream, index: number) {
     this.#run = run;
     this.#room = room;
     this.#reader = room.addReader();
@@ -65,7 +69,13 @@ export class Session implements LineSink, Greeting, PublishingSession {
       this.#read(chunk as Buffer, length);
       return true;
     };
-    this.#socket = connect({ host: HOST, port: run.port, noDelay: true, onread: { buffer: CHUNK, callback } });
+    this.#socket = connect({
+      host: HOST,
+      port: run.port,
+      ...sourceOf(index),
+      noDelay: true,
+      onread: { buffer: CHUNK, callback },
+    });
     this.#socket.on('error', (error) => run.fail(error));
     this.#socket.on('close', () => {
       if (this.#state !== 'closed') run.fail(new Error('the server closed a connection'));
@@ -74,12 +84,18 @@ export class Session implements LineSink, Greeting, PublishingSession {
 
   /** Connects, and joins the room. `index` counts the sessions of the run. */
   static async open(run: Run, room: RoomStream, index: number): Promise<Session> {
-    const session = new Session(run, room);
+    const session = new Session(run, room, index);
     if (run.wire.framing === 'websocket') session.#upgrade();
-    await run.wire.greet(session, index, room.name);
-    if (session.#greetingLines.length > 0) throw unexpected(session.#greetingLines.join('\n'));
-    session.#state = 'live';
+    await session.converse((greeting) => run.wire.greet(greeting, index, room.name));
     return session;
+  }
+
+  /** Hands what comes to `talk` until it is done; what it leaves is read as everything else. */
+  async converse(talk: (greeting: Greeting) => Promise<void>): Promise<void> {
+    if (this.#state === 'live') this.#state = 'greeting';
+    await talk(this);
+    this.#state = 'live';
+    for (const line of this.#greetingLines.splice(0)) this.#line(Buffer.from(line), 0, Buffer.byteLength(line));
   }
 
   /** Makes this session one that publishes. */
@@ -91,6 +107,17 @@ export class Session implements LineSink, Greeting, PublishingSession {
   close(): void {
     this.#state = 'closed';
     this.#socket.destroy();
+  }
+
+  /** Says goodbye, so that the server lets go of the session at once. Resolves when the connection is gone. */
+  async leave(): Promise<void> {
+    this.#state = 'closed';
+    const gone = new Promise<void>((resolve) => this.#socket.once('close', () => resolve()));
+    const { goodbye } = this.#run.wire;
+    const frame = this.#framing.goodbye();
+    if (frame !== null) this.#write(frame);
+    else if (goodbye !== undefined) this.send(goodbye);
+    await gone;
   }
 
   send(text: string): void {
@@ -199,8 +226,10 @@ export class Session implements LineSink, Greeting, PublishingSession {
       this.#advance(bytes);
     } else if (incoming.kind === 'answer') {
       this.#run.window.answered(this.#publisherIndex, incoming.sequence ?? this.#nextAnswer++);
-    } else {
+    } else if (incoming.kind === 'heartbeat') {
       this.send(incoming.text);
+    } else {
+      this.#run.presences++;
     }
   }
 
@@ -263,4 +292,10 @@ export class Session implements LineSink, Greeting, PublishingSession {
     const rest = Buffer.from(received.subarray(headEnd + 4));
     if (rest.length > 0) this.#framing.read(rest, rest.length);
   }
+}
+
+/** Where a session comes from, if not from the address that the system picks. */
+function sourceOf(index: number): { localAddress?: string } {
+  const address = Math.floor(index / SESSIONS_PER_ADDRESS);
+  return address === 0 ? {} : { localAddress: `127.0.0.${1 + address}` };
 }

@@ -13,24 +13,50 @@ const MID_PUBLISHER_DIGITS = 8;
 const MID_SEQUENCE_AT = 24;
 const MID_SEQUENCE_DIGITS = 12;
 
+/** Of commands beside a session's publications: more than it ever publishes. */
+const PRESENCE_ID = 2 ** 40;
+const QUIT_ID = PRESENCE_ID + 1;
+
+/**
+ * How sessions take part in presence:
+ * - `full`: they are seen, and told who comes and goes;
+ * - `off`: they are seen, as by default, and told nothing;
+ * - `hidden`: neither.
+ */
+export const PRESENCES = ['full', 'off', 'hidden'] as const;
+export type Presence = (typeof PRESENCES)[number];
+
 /** tidegate's protocol, version 1, over either transport. */
 export class TidegateWire implements Wire {
   readonly framing: 'lines' | 'websocket';
   readonly path = '/ws';
   readonly publishBytesMax = 320;
+  readonly goodbye = `{"op":"quit","id":${QUIT_ID}}`;
+  readonly #presence: Presence;
 
-  constructor(framing: 'lines' | 'websocket') {
+  constructor(framing: 'lines' | 'websocket', presence: Presence = 'off') {
     this.framing = framing;
+    this.#presence = presence;
   }
 
   async greet(greeting: Greeting, sessionIndex: number, room: string): Promise<void> {
     greeting.send(`{"op":"connect","id":1,"user":"${userOf(sessionIndex)}"}`);
-    let reply = await greeting.receive();
-    // The words for a person that a TCP session gets if the server read nothing from it for a while.
-    while (reply.startsWith('#')) reply = await greeting.receive();
-    checkOk(reply, 1);
-    greeting.send(`{"op":"join","id":2,"room":"${room}"}`);
-    checkOk(await greeting.receive(), 2);
+    await this.#receiveOk(greeting, 1, room);
+    const presence = { full: ',"presence":"full"', off: '', hidden: ',"visible":false' }[this.#presence];
+    greeting.send(`{"op":"join","id":2,"room":"${room}"${presence}}`);
+    await this.#receiveOk(greeting, 2, room);
+  }
+
+  async checkPresence(greeting: Greeting, room: string, sessionIndexes: readonly number[]): Promise<void> {
+    greeting.send(`{"op":"presence","id":${PRESENCE_ID},"room":"${room}"}`);
+    const { count, users } = (await this.#receiveOk(greeting, PRESENCE_ID, room)) as {
+      count: number;
+      users: { user: string }[];
+    };
+    const expected = this.#presence === 'hidden' ? [] : sessionIndexes.map(userOf);
+    const isSame = users.map(({ user }) => user).join() === expected.toSorted().join();
+    if (count === expected.length && isSame) return;
+    throw new Error(`${room} has ${count} users, ${JSON.stringify(users)}; expected ${expected}`);
   }
 
   writePublish(target: Buffer, at: number, room: string, publisher: number, sequence: number, sentUs: number): number {
@@ -50,7 +76,7 @@ export class TidegateWire implements Wire {
   read(line: Buffer, room: string): Incoming {
     const message: unknown = JSON.parse(line.toString('latin1'));
     if (typeof message !== 'object' || message === null) throw unexpected(line);
-    if ('push' in message) return readPush(message, room, line);
+    if ('push' in message) return this.#readPush(message, room, line);
     if (!('id' in message) || !('ok' in message)) throw unexpected(line);
     const { id, ok } = message;
     const isAnswer = typeof id === 'number' && id >= FIRST_PUBLISH_ID && typeof ok === 'object' && ok !== null;
@@ -58,24 +84,40 @@ export class TidegateWire implements Wire {
     if (!isAnswer || !('duplicate' in ok) || ok.duplicate !== false) throw unexpected(line);
     return { kind: 'answer', sequence: id - FIRST_PUBLISH_ID };
   }
-}
 
-function readPush(message: { push: unknown }, room: string, line: Buffer): Incoming {
-  if (message.push === 'heartbeat') return { kind: 'heartbeat', text: '{"op":"pong"}' };
-  if (message.push !== 'message') throw unexpected(line);
-  if (!('epoch' in message && 'offset' in message && 'room' in message && 'mid' in message)) throw unexpected(line);
-  const { epoch, offset } = message;
-  if (typeof epoch !== 'string' || typeof offset !== 'number' || message.room !== room) throw unexpected(line);
-  return { kind: 'publication', epoch, offset };
+  #readPush(message: { push: unknown }, room: string, line: Buffer): Incoming {
+    if (message.push === 'heartbeat') return { kind: 'heartbeat', text: '{"op":"pong"}' };
+    if (!('room' in message) || message.room !== room) throw unexpected(line);
+    if (message.push === 'presence' && this.#presence === 'full') return { kind: 'presence' };
+    if (message.push !== 'message') throw unexpected(line);
+    if (!('epoch' in message && 'offset' in message && 'mid' in message)) throw unexpected(line);
+    const { epoch, offset } = message;
+    if (typeof epoch !== 'string' || typeof offset !== 'number') throw unexpected(line);
+    return { kind: 'publication', epoch, offset };
+  }
+
+  /** The `ok` of the command with this id. What else may come meanwhile is dealt with. */
+  async #receiveOk(greeting: Greeting, id: number, room: string): Promise<unknown> {
+    for (;;) {
+      const text = await greeting.receive();
+      // The words for a person that a TCP session gets if the server read nothing from it for a while.
+      if (text.startsWith('#')) continue;
+      const message: unknown = JSON.parse(text);
+      if (typeof message !== 'object' || message === null) throw unexpected(text);
+      if ('push' in message) {
+        const incoming = this.#readPush(message, room, Buffer.from(text));
+        if (incoming.kind === 'heartbeat') greeting.send(incoming.text);
+        else if (incoming.kind !== 'presence') throw unexpected(text);
+      } else if ('id' in message && message.id === id && 'ok' in message) {
+        return message.ok;
+      } else {
+        throw unexpected(text);
+      }
+    }
+  }
 }
 
 /** Every session is a user of its own. */
 function userOf(sessionIndex: number): string {
   return `u${sessionIndex}`;
-}
-
-function checkOk(text: string, id: number): void {
-  const reply: unknown = JSON.parse(text);
-  const isOk = typeof reply === 'object' && reply !== null && 'id' in reply && reply.id === id && 'ok' in reply;
-  if (!isOk) throw unexpected(text);
 }

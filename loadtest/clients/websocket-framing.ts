@@ -12,6 +12,7 @@ const LENGTH_64 = 127;
 const HEADER_BYTES_MAX = 10;
 const MASK_BYTES = 4;
 const PAYLOAD_BYTES_MAX = 65_535;
+const NORMAL_CLOSURE = 1000;
 
 /**
  * A client masks what it sends. One mask for all will do on loopback, but zero won't: servers skip unmasking
@@ -59,6 +60,14 @@ export class WebSocketFraming implements Framing {
 
   seal(target: Buffer, start: number, end: number): void {
     writeFrame(target, TEXT, start, end, this.headerBytes(end - start));
+  }
+
+  goodbye(): Buffer {
+    const header = this.headerBytes(2);
+    const frame = Buffer.alloc(header + 2);
+    frame.writeUInt16BE(NORMAL_CLOSURE, header);
+    writeFrame(frame, CLOSE, header, frame.length, header);
+    return frame;
   }
 
   /** Returns the position behind the header, or `length` with `#headerLength` > 0 if bytes are short. */

@@ -5,9 +5,11 @@ export type Incoming =
   /** The server accepted a publication. `sequence` is absent if its answers come in order, without a number. */
   | { readonly kind: 'answer'; readonly sequence?: number }
   /** A heartbeat; `text` is what to send back. */
-  | { readonly kind: 'heartbeat'; readonly text: string };
+  | { readonly kind: 'heartbeat'; readonly text: string }
+  /** Who came to the room, or left. */
+  | { readonly kind: 'presence' };
 
-/** Sends a line, or waits for the next one, while a session is being set up. */
+/** Sends a line, or waits for the next one, while a session is being set up or asked something. */
 export interface Greeting {
   send(text: string): void;
   receive(): Promise<string>;
@@ -21,6 +23,8 @@ export interface Wire {
   readonly path: string;
   /** Upper bound of what `writePublish` writes, in bytes. */
   readonly publishBytesMax: number;
+  /** What a session says before it leaves, where the framing has no words for it. */
+  readonly goodbye?: string;
 
   /** Introduces a session and joins its room. */
   greet(greeting: Greeting, sessionIndex: number, room: string): Promise<void>;
@@ -34,6 +38,13 @@ export interface Wire {
    * @throws Error with the line's text if it is anything that has no place in a run.
    */
   read(line: Buffer, room: string): Incoming;
+
+  /**
+   * Asks who is in a room. Absent where the server doesn't know.
+   *
+   * @throws Error unless it is exactly these sessions of the run.
+   */
+  checkPresence?(greeting: Greeting, room: string, sessionIndexes: readonly number[]): Promise<void>;
 }
 
 /** For lines that end a run: a refusal, a disconnect, something unknown. */

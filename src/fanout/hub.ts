@@ -1,3 +1,4 @@
+import { Tally } from '../observability/tally.ts';
 import type { Framing } from '../protocol/dialect.ts';
 import type { Gap, Position } from '../protocol/position.ts';
 import type { Publication } from '../protocol/publication.ts';
@@ -75,6 +76,8 @@ export class Room {
   /** Publications of the tick under way, in offset order. */
   pending: Publication[] = [];
   pendingBytes = 0;
+  /** When the first of them came, by the monotonic clock. */
+  pendingSinceMs = 0;
   /** Recent publications, kept only while somebody reads the room's past. */
   recent: RecentPublications | null = null;
 
@@ -131,6 +134,15 @@ export interface HubSettings {
   readonly recentBytesMax: number;
 }
 
+/** What a hub counts: an addition or an observation for a room's tick or a publication, never for a delivery. */
+export interface HubCounts {
+  publications: number;
+  deliveries: number;
+  signalPushes: number;
+  readonly appendDeliver: { observeMs(ms: number): void };
+  readonly tailDeliver: { observeMs(ms: number): void };
+}
+
 /**
  * Hands publications from the log's tail to the local subscribers. A publication is encoded once for each kind
  * of message, a room's tick is framed once for each framing, and every session gets references to those bytes.
@@ -141,15 +153,22 @@ export class Hub {
   readonly #settings: HubSettings;
   /** Called at the end of a tick, when every push of it is queued. */
   readonly #onTick: () => void;
+  readonly #counts: HubCounts;
   #dirty: Room[] = [];
   #timer: NodeJS.Timeout | NodeJS.Immediate | null = null;
   #lastTickEndedMs = 0;
   #lastTickTookMs = 0;
 
-  constructor(log: Pick<RoomLog, 'ends' | 'partitions'>, settings: HubSettings, onTick: () => void) {
+  constructor(
+    log: Pick<RoomLog, 'ends' | 'partitions'>,
+    settings: HubSettings,
+    onTick: () => void,
+    counts: HubCounts = new Tally(),
+  ) {
     this.#log = log;
     this.#settings = settings;
     this.#onTick = onTick;
+    this.#counts = counts;
   }
 
   get roomCount(): number {
@@ -209,12 +228,16 @@ export class Hub {
 
   /** The log's tail: publications in offset order within a partition. */
   receive(publications: readonly Publication[]): void {
+    const nowMs = performance.now();
     for (const publication of publications) {
       const room = this.#rooms.get(publication.room);
       if (room === undefined) continue;
       room.recent?.add(publication);
       if (room.live.size === 0) continue;
-      if (room.pending.length === 0) this.#dirty.push(room);
+      if (room.pending.length === 0) {
+        this.#dirty.push(room);
+        room.pendingSinceMs = nowMs;
+      }
       room.pending.push(publication);
       room.pendingBytes += publication.value.length;
       if (room.pendingBytes >= this.#settings.tickBytesMax) this.#tick();
@@ -233,7 +256,9 @@ export class Hub {
         chunk = payload === null ? null : framing.frame([payload]);
         chunks.set(framing, chunk);
       }
-      if (chunk !== null) subscriber.push(chunk);
+      if (chunk === null) continue;
+      subscriber.push(chunk);
+      this.#counts.signalPushes += 1;
     }
   }
 
@@ -265,10 +290,22 @@ export class Hub {
     const startedMs = performance.now();
     const rooms = this.#dirty;
     this.#dirty = [];
-    for (const room of rooms) deliver(room);
+    const delivered = rooms.map(deliver);
     this.#onTick();
     this.#lastTickEndedMs = performance.now();
     this.#lastTickTookMs = this.#lastTickEndedMs - startedMs;
+    this.#count(delivered);
+  }
+
+  #count(delivered: readonly Delivered[]): void {
+    const { appendDeliver, tailDeliver } = this.#counts;
+    const nowMs = Date.now();
+    for (const { publications, deliveries, sinceMs } of delivered) {
+      this.#counts.publications += publications.length;
+      this.#counts.deliveries += deliveries;
+      tailDeliver.observeMs(this.#lastTickEndedMs - sinceMs);
+      for (const { ts } of publications) appendDeliver.observeMs(nowMs - ts);
+    }
   }
 
   #endOf(partition: number): number {
@@ -291,13 +328,23 @@ export class Hub {
   }
 }
 
+/** A room's tick that its live subscribers have been given. */
+interface Delivered {
+  readonly publications: readonly Publication[];
+  readonly deliveries: number;
+  /** When the first of the publications came, by the monotonic clock. */
+  readonly sinceMs: number;
+}
+
 /** Gives a room's tick to its live subscribers. */
-function deliver(room: Room): void {
+function deliver(room: Room): Delivered {
   const publications = room.pending;
+  const sinceMs = room.pendingSinceMs;
   room.pending = [];
   room.pendingBytes = 0;
   const first = publications[0];
-  if (first === undefined) return;
+  if (first === undefined) return { publications, deliveries: 0, sinceMs };
+  let deliveries = room.live.size * publications.length;
   const batches: Batch[] = [];
   for (const subscription of room.live) {
     const { framing } = subscription.subscriber;
@@ -314,8 +361,10 @@ function deliver(room: Room): void {
       // It went live within this tick: what it was given already must not come again.
       const rest = batch.payloads.filter((_, i) => (publications[i]?.offset ?? -1) > subscription.offset);
       if (rest.length > 0) subscription.subscriber.push(framing.frame(rest));
+      deliveries -= publications.length - rest.length;
     }
   }
+  return { publications, deliveries, sinceMs };
 }
 
 /** One room's tick in one framing; framed when the first subscriber wants it. */

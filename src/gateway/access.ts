@@ -36,10 +36,15 @@ export function requireJoin(caller: Caller, room: string): void {
   if (!mayJoin(caller, room)) throw new CommandError('forbidden', `room: ${room} is not yours to join`);
 }
 
-/** Whether a user may speak in a room. @throws CommandError `forbidden` */
-export function requirePublish({ grants }: Caller, room: string): void {
+/** Of the reserved rooms there are users' own ones and no others, for backends as well. @throws CommandError `forbidden` */
+export function requireUnreserved(room: string): void {
   const isSomebodys = room.startsWith(OWN_ROOMS) && room.length > OWN_ROOMS.length;
   if (room.startsWith(RESERVED) && !isSomebodys) throw new CommandError('forbidden', `room: ${room} is reserved`);
+}
+
+/** Whether a user may speak in a room. @throws CommandError `forbidden` */
+export function requirePublish({ grants }: Caller, room: string): void {
+  requireUnreserved(room);
   if (!grants.allowsPublish(room)) throw new CommandError('forbidden', `room: ${room} is not yours to publish to`);
 }
 

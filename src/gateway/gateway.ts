@@ -3,13 +3,15 @@ import type { Logger } from 'pino';
 import { Hub, type HubSettings } from '../fanout/hub.ts';
 import type { RoomLog } from '../fanout/room-log.ts';
 import type { SessionRates } from '../limits/session-limits.ts';
+import { type SessionEnd, Tally } from '../observability/tally.ts';
 import { type FeedSettings, PresenceFeed } from '../presence/presence-feed.ts';
 import type { PresenceStore } from '../presence/presence-store.ts';
 import { PresenceTracker, type TrackerSettings } from '../presence/presence-tracker.ts';
-import type { Command } from '../protocol/commands.ts';
+import type { Command, ConnectCommand, JoinCommand } from '../protocol/commands.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { type DisconnectReason, reconnects } from '../protocol/disconnects.ts';
 import { CommandError } from '../protocol/errors.ts';
+import { commandErrorOf } from './fault.ts';
 import { type ConnectContext, connect, refresh } from './handlers/connect.ts';
 import { presence, recheckWatches, status, unwatch, unwatchAll, watch } from './handlers/presence.ts';
 import { publish } from './handlers/publish.ts';
@@ -50,6 +52,7 @@ export class Gateway implements SessionHost {
   readonly liveness: LivenessSettings;
   readonly rates: SessionRates;
   readonly wheel: TimerWheel;
+  readonly tally: Tally;
   readonly sessions = new SessionRegistry();
   readonly hub: Hub;
   readonly feed: PresenceFeed;
@@ -67,20 +70,28 @@ export class Gateway implements SessionHost {
   /** Resolved when the last connection is gone. */
   #emptied: (() => void) | null = null;
 
-  constructor(log: RoomLog, store: PresenceStore, wheel: TimerWheel, settings: GatewaySettings, logger: Logger) {
+  constructor(
+    log: RoomLog,
+    store: PresenceStore,
+    wheel: TimerWheel,
+    settings: GatewaySettings,
+    logger: Logger,
+    tally = new Tally(),
+  ) {
     this.#settings = settings;
     this.#logger = logger;
     this.wheel = wheel;
+    this.tally = tally;
     this.outboxBytesMax = settings.outboxBytesMax;
     this.liveness = settings.liveness;
     this.rates = settings.rates;
     this.unshared = new UnsharedBytes(settings.unsharedBytesMax);
-    this.hub = new Hub(log, settings.hub, () => this.flusher.flush());
+    this.hub = new Hub(log, settings.hub, () => this.flusher.flush(), tally);
     this.feed = new PresenceFeed(store, settings.feed, wheel, () => this.flusher.flush());
     this.tracker = new PresenceTracker(store, this.feed, settings.tracker, wheel);
     const { hub, feed, tracker, unshared } = this;
     const { catchUpTimeoutMs, roomMembersMax } = settings;
-    this.rooms = { log, hub, feed, tracker, store, unshared, wheel, catchUpTimeoutMs, roomMembersMax };
+    this.rooms = { log, tally, hub, feed, tracker, store, unshared, wheel, catchUpTimeoutMs, roomMembersMax };
     this.#connect = { ...settings.access, registry: this.sessions, tracker };
     log.tail((publications) => hub.receive(publications));
   }
@@ -94,19 +105,23 @@ export class Gateway implements SessionHost {
     return this.#draining;
   }
 
+  /** Connections that were admitted and are not gone yet. */
+  get connectionCount(): number {
+    return this.#connections;
+  }
+
   /**
    * Counts a new connection, or says why it must be refused. Every admitted one is given back with
    * {@link released} when it is gone.
    */
   admit(address: string): DisconnectReason | null {
-    if (this.#draining) return 'drain';
-    if (this.#connections >= this.#settings.connectionsMax) return 'overloaded';
+    const refused = this.#refusal(address);
+    if (refused !== null) {
+      this.tally.refusals[refused] += 1;
+      return refused;
+    }
     const key = addressKey(address);
-    const ofAddress = this.#connectionsByAddress.get(key) ?? 0;
-    const { sessionsPerAddressMax } = this.#settings.access;
-    // Who has as many sessions as allowed is told so at `connect`; this is for who never says it.
-    if (sessionsPerAddressMax > 0 && ofAddress >= 2 * sessionsPerAddressMax) return 'connection_limit';
-    this.#connectionsByAddress.set(key, ofAddress + 1);
+    this.#connectionsByAddress.set(key, (this.#connectionsByAddress.get(key) ?? 0) + 1);
     this.#connections += 1;
     return null;
   }
@@ -144,10 +159,20 @@ export class Gateway implements SessionHost {
   }
 
   dispatch(session: Session, command: Command, limited: CommandError | null): void {
+    this.tally.commands[command.op] += 1;
     if (command.op === 'pong') return;
+    const startedMs = isTimed(command) ? performance.now() : 0;
     try {
-      this.#handle(session, command, limited)?.then(
-        () => this.#checkSettled(),
+      const handled = this.#handle(session, command, limited);
+      if (handled === undefined) {
+        if (isTimed(command)) this.#succeeded(session, command, startedMs);
+        return;
+      }
+      handled.then(
+        () => {
+          if (isTimed(command)) this.#succeeded(session, command, startedMs);
+          this.#checkSettled();
+        },
         (error: unknown) => {
           this.#fail(session, command.id, error);
           this.#checkSettled();
@@ -158,7 +183,9 @@ export class Gateway implements SessionHost {
     }
   }
 
-  ended(session: Session, isLeaving: boolean): void {
+  ended(session: Session, isLeaving: boolean, end: SessionEnd): void {
+    this.tally.ends[end] += 1;
+    this.#logger.debug({ session: session.id, transport: session.framing.name, reason: end }, 'session ended');
     endAll(session, this.rooms);
     unwatchAll(session, this.rooms);
     if (session.tracked !== null) this.tracker.ended(session.tracked, isLeaving);
@@ -202,7 +229,7 @@ export class Gateway implements SessionHost {
         leave(session, command, rooms);
         return undefined;
       case 'publish':
-        return publish(session, command, rooms.log, limited);
+        return publish(session, command, rooms, limited);
       case 'history':
         return history(session, command, rooms);
       case 'signal':
@@ -233,14 +260,27 @@ export class Gateway implements SessionHost {
     return recheckWatches(session, this.rooms);
   }
 
-  #fail(session: Session, id: number, error: unknown): void {
-    if (error instanceof CommandError) {
-      session.fail(id, error);
-      return;
+  /** Why a connection is not to be admitted, or null. */
+  #refusal(address: string): 'drain' | 'overloaded' | 'connection_limit' | null {
+    if (this.#draining) return 'drain';
+    if (this.#connections >= this.#settings.connectionsMax) return 'overloaded';
+    const { sessionsPerAddressMax } = this.#settings.access;
+    const ofAddress = this.#connectionsByAddress.get(addressKey(address)) ?? 0;
+    // Who has as many sessions as allowed is told so at `connect`; this is for who never says it.
+    return sessionsPerAddressMax > 0 && ofAddress >= 2 * sessionsPerAddressMax ? 'connection_limit' : null;
+  }
+
+  #succeeded(session: Session, { op }: TimedCommand, startedMs: number): void {
+    // Whose connect was refused has ended, and nothing was thrown.
+    if (session.state !== 'connected') return;
+    this.tally[op].observeMs(performance.now() - startedMs);
+    if (op === 'connect') {
+      this.#logger.debug({ session: session.id, transport: session.framing.name }, 'session connected');
     }
-    const traceId = randomBytes(8).toString('hex');
-    this.#logger.error({ err: error, traceId, session: session.id }, 'a command failed by our fault');
-    session.fail(id, new CommandError('internal', `our fault; trace ${traceId}`));
+  }
+
+  #fail(session: Session, id: number, error: unknown): void {
+    session.fail(id, commandErrorOf(error, this.#logger, { session: session.id }));
   }
 
   #unanswered(): boolean {
@@ -261,4 +301,11 @@ export class Gateway implements SessionHost {
       });
     });
   }
+}
+
+type TimedCommand = ConnectCommand | JoinCommand;
+
+/** Whether the time that a command takes is measured here. */
+function isTimed(command: Command): command is TimedCommand {
+  return command.op === 'connect' || command.op === 'join';
 }

@@ -11,6 +11,8 @@ export interface LivenessSettings {
 }
 
 const DAY_MS = 86_400_000;
+/** Within the time for an answer a client that is stalled is looked at so often. */
+const LOOKS = 10;
 
 /**
  * - `reading`: whatever the client sends is read;
@@ -44,7 +46,8 @@ export class Liveness extends Timed {
   /** By the wheel's time. */
   #heardMs = 0;
   #askedMs = -1;
-  #takenBytes = 0;
+  /** What a stalled client had taken when it was looked at last; -1 while it is not stalled. */
+  #takenBytes = -1;
   /** Until the client is asked, counted from when it was heard. */
   #silenceMs = 0;
 
@@ -77,6 +80,17 @@ export class Liveness extends Timed {
   /** A byte came. */
   heard(): void {
     this.#heardMs = this.#wheel.nowMs;
+    if (this.#askedMs < 0) return;
+    this.#askedMs = -1;
+    this.#silenceMs = this.#randomSilenceMs();
+    this.#setNext();
+  }
+
+  /** The session is `stalled` now. Nobody tells when its client takes a little, so that is looked at again and again. */
+  stalled(): void {
+    if (!this.#hasHeartbeats || this.#takenBytes >= 0) return;
+    this.#takenBytes = this.#living.takenBytes;
+    this.#setNext();
   }
 
   stop(): void {
@@ -85,31 +99,28 @@ export class Liveness extends Timed {
   }
 
   onDue(): void {
-    if (!this.#isConnected) {
-      this.#living.disconnect('connect_timeout');
-      return;
-    }
     if (Date.now() >= this.#expiresAtMs) {
       this.#living.disconnect('token_expired');
-      return;
+    } else if (this.#isConnected && (!this.#hasHeartbeats || this.#isAlive())) {
+      this.#setNext();
+    } else {
+      // What came while the process was busy or stopped is read first: it may be the sign that was waited for.
+      setImmediate(() => this.#end());
     }
-    if (this.#hasHeartbeats && !this.#isAlive()) {
-      this.#living.disconnect('heartbeat_timeout');
-      return;
-    }
-    this.#setNext();
+  }
+
+  #end(): void {
+    if (this.#isStopped || this.#wheel.has(this)) return;
+    this.#living.disconnect(this.#isConnected ? 'heartbeat_timeout' : 'connect_timeout');
   }
 
   #isAlive(): boolean {
     const nowMs = this.#wheel.nowMs;
     const { reading, takenBytes } = this.#living;
-    if (reading === 'withheld' || (reading === 'stalled' && takenBytes > this.#takenBytes)) this.heard();
-    this.#takenBytes = takenBytes;
-    if (this.#askedMs >= 0) {
-      if (this.#heardMs < this.#askedMs) return nowMs - this.#askedMs < this.#settings.heartbeatTimeoutMs;
-      this.#askedMs = -1;
-      this.#silenceMs = this.#randomSilenceMs();
-    }
+    const hasTaken = this.#takenBytes >= 0 && takenBytes > this.#takenBytes;
+    if (reading === 'withheld' || (reading === 'stalled' && hasTaken)) this.heard();
+    this.#takenBytes = reading === 'stalled' ? takenBytes : -1;
+    if (this.#askedMs >= 0) return nowMs - this.#askedMs < this.#settings.heartbeatTimeoutMs;
     if (nowMs - this.#heardMs >= this.#silenceMs) {
       this.#askedMs = nowMs;
       this.#living.askForSign();
@@ -123,11 +134,11 @@ export class Liveness extends Timed {
     const nowMs = this.#wheel.nowMs;
     let dueMs = this.#expiresAtMs - Date.now();
     if (this.#hasHeartbeats) {
+      const { heartbeatTimeoutMs } = this.#settings;
       const heartbeatMs =
-        this.#askedMs >= 0
-          ? this.#askedMs + this.#settings.heartbeatTimeoutMs - nowMs
-          : this.#heardMs + this.#silenceMs - nowMs;
+        this.#askedMs >= 0 ? this.#askedMs + heartbeatTimeoutMs - nowMs : this.#heardMs + this.#silenceMs - nowMs;
       dueMs = Math.min(dueMs, heartbeatMs);
+      if (this.#takenBytes >= 0) dueMs = Math.min(dueMs, heartbeatTimeoutMs / LOOKS);
     }
     // A token may be good for years, and a wheel's delay is a small number: it is looked at again each day.
     if (dueMs < Number.POSITIVE_INFINITY) this.#wheel.set(this, Math.min(Math.max(dueMs, 0), DAY_MS));

@@ -4,6 +4,8 @@ import type { Transport } from './transport.ts';
 export class OutboxFlusher {
   #dirty: Outbox[] = [];
   #immediate: NodeJS.Immediate | null = null;
+  /** Handed to transports so far, by all outboxes. */
+  bytesFlushed = 0;
 
   add(outbox: Outbox): void {
     this.#dirty.push(outbox);
@@ -100,6 +102,7 @@ export class Outbox {
   flush(): void {
     if (this.#chunks.length > 0) {
       const chunks = this.#chunks;
+      this.#flusher.bytesFlushed += this.#bytes;
       this.#chunks = [];
       this.#bytes = 0;
       this.#transport.write(chunks, this.#unsharedBytes > 0 ? () => this.drained() : undefined);

@@ -21,6 +21,7 @@ export interface PublicServerSettings {
 
 const WS_PATH = '/ws';
 const SUBPROTOCOL = 'tidegate.v1';
+const FORBIDDEN = '403 Forbidden';
 /** Milliseconds for a request's headers, and for all of it: no client of ours has a body. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
@@ -55,6 +56,9 @@ export class PublicServer {
     this.server.headersTimeout = REQUEST_TIMEOUT_MS;
     this.server.requestTimeout = REQUEST_TIMEOUT_MS;
     this.server.maxConnections = connectionsMax + REFUSALS_MAX;
+    this.server.on('drop', () => {
+      gateway.tally.refusals.dropped += 1;
+    });
     this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
   }
 
@@ -80,12 +84,16 @@ export class PublicServer {
     socket.on('error', () => {});
     const status = this.#refusal(request);
     if (status !== null) {
+      this.#gateway.tally.refusals[status === FORBIDDEN ? 'forbidden' : 'bad_handshake'] += 1;
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
       return;
     }
     const address = request.socket.remoteAddress ?? '';
     const refused = this.#gateway.admit(address);
-    if (refused === null) socket.once('close', () => this.#gateway.released(address));
+    if (refused === null) {
+      this.#gateway.tally.connections.websocket += 1;
+      socket.once('close', () => this.#gateway.released(address));
+    }
     // The handshake's answer and a refusal go out in one write.
     socket.cork();
     this.#webSockets.handleUpgrade(request, socket, head, (ws) => {
@@ -99,7 +107,7 @@ export class PublicServer {
   #refusal({ url, headers }: IncomingMessage): string | null {
     if (pathOf(url) !== WS_PATH) return '404 Not Found';
     const { host, origin } = headers;
-    if (!this.#rules.allowsHost(host) || !this.#rules.allowsOrigin(origin, host)) return '403 Forbidden';
+    if (!this.#rules.allowsHost(host) || !this.#rules.allowsOrigin(origin, host)) return FORBIDDEN;
     return speaksOurs(headers['sec-websocket-protocol']) ? null : '400 Bad Request';
   }
 

@@ -1,6 +1,7 @@
 import type { Subscriber } from '../fanout/hub.ts';
 import type { Grants } from '../identity/grants.ts';
-import { SessionLimits, type SessionRates } from '../limits/session-limits.ts';
+import { SessionLimits, type SessionRates, type Shortage } from '../limits/session-limits.ts';
+import type { SessionEnd, Tally } from '../observability/tally.ts';
 import type { PresenceReader } from '../presence/feed.ts';
 import type { TrackedSession } from '../presence/presence-tracker.ts';
 import type { UserWatch } from '../presence/user-feed.ts';
@@ -33,6 +34,7 @@ export interface SessionHost {
   readonly wheel: TimerWheel;
   readonly liveness: LivenessSettings;
   readonly rates: SessionRates;
+  readonly tally: Tally;
   /** Milliseconds after which a client that is sent away comes back. */
   afterMs(): number;
   /**
@@ -40,8 +42,8 @@ export interface SessionHost {
    * session's rate, and fails with that.
    */
   dispatch(session: Session, command: Command, limited: CommandError | null): void;
-  /** The session has ended, `isLeaving`: for good. Whatever knows it lets it go. Called once. */
-  ended(session: Session, isLeaving: boolean): void;
+  /** The session has ended as `end` says, `isLeaving`: for good. Whatever knows it lets it go. Called once. */
+  ended(session: Session, isLeaving: boolean, end: SessionEnd): void;
 }
 
 /**
@@ -169,7 +171,7 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
   fail(id: number | null, error: CommandError): void {
     if (this.#state === 'ended') return;
     if (id !== null) this.gate.answered(id);
-    this.#send(this.#dialect.error(id, error));
+    this.#sendError(id, error);
   }
 
   push(chunk: Buffer): void {
@@ -199,17 +201,20 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
     this.#draining = true;
   }
 
-  /** Ends the session with a last push, which says whether and when the client comes back. */
-  disconnect(reason: DisconnectReason): void {
+  /**
+   * Ends the session with a last push, which says whether and when the client comes back. `words`, printable ASCII,
+   * are said in place of the reason's name.
+   */
+  disconnect(reason: DisconnectReason, words: string = reason): void {
     if (this.#state === 'ended') return;
-    this.#send(this.#dialect.disconnect(reason, reconnects(reason) ? this.#host.afterMs() : null));
+    this.#send(this.#dialect.disconnect(reason, reconnects(reason) ? this.#host.afterMs() : null, words));
     // Who is replaced has come back already, on another connection.
-    this.#end(DISCONNECTS[reason].code, reason, !reconnects(reason) && reason !== 'replaced');
+    this.#end(reason, !reconnects(reason) && reason !== 'replaced', DISCONNECTS[reason].code, words);
   }
 
   /** Ends the session at the client's wish, without a word. */
   quit(): void {
-    if (this.#state !== 'ended') this.#end(1000, '', true);
+    if (this.#state !== 'ended') this.#end('left', true);
   }
 
   onBytes(): void {
@@ -232,22 +237,22 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
 
   onClosed(isLeaving: boolean): void {
     this.#outbox.close();
-    if (this.#state !== 'ended') this.#leave(isLeaving);
+    if (this.#state !== 'ended') this.#leave(isLeaving ? 'left' : 'lost', isLeaving);
   }
 
-  #end(code: number, reason: string, isLeaving: boolean): void {
+  #end(end: SessionEnd, isLeaving: boolean, code = 1000, words = ''): void {
     // First of all it has ended: flushing lets held commands go on.
-    this.#leave(isLeaving);
+    this.#leave(end, isLeaving);
     this.#outbox.flush();
-    this.#transport.close(code, reason);
+    this.#transport.close(code, words);
   }
 
-  #leave(isLeaving: boolean): void {
+  #leave(end: SessionEnd, isLeaving: boolean): void {
     this.#state = 'ended';
     this.#held = NOTHING;
     this.liveness.stop();
-    if (this.#flood !== null) this.#host.wheel.clear(this.#flood);
-    this.#host.ended(this, isLeaving);
+    this.#endFlood();
+    this.#host.ended(this, isLeaving, end);
   }
 
   /** Something has happened that a held command, or the end of the input, may have waited for. */
@@ -266,15 +271,16 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
       if (input !== undefined) {
         if (!this.#mayExecute(input)) {
           this.#isHeld = true;
+          if (this.reading === 'stalled') this.liveness.stalled();
           break;
         }
-        const limited = this.#limit();
-        if (limited !== null && this.#isFlooding()) {
+        const shortage = this.#pay(input);
+        if (shortage !== null && this.#isFlooding()) {
           this.#isHeld = true;
           break;
         }
         this.#held = this.#held.length === 1 ? NOTHING : this.#held.slice(1);
-        this.#execute(input, limited);
+        this.#execute(input, shortage === null ? null : this.#limited(shortage));
         continue;
       }
       const line = this.#transport.read();
@@ -285,6 +291,7 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
         const inputs = this.#dialect.read(line);
         this.#held = inputs.length === 0 ? SILENCE : inputs;
         this.#unpaidBytes = line.length + 1;
+        this.#host.tally.bytesReceived += line.length + 1;
       } else {
         // Behind the tick that brings back what the client has published last.
         if (this.#inputEnded && this.gate.unansweredCount === 0) setImmediate(() => this.#inputOver());
@@ -296,23 +303,41 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
 
   /** The client has ended its side, and everything is answered: it may come back, and is not taken to have left. */
   #inputOver(): void {
-    if (this.#state !== 'ended') this.#end(1000, '', false);
+    if (this.#state !== 'ended') this.#end('input_ended', false);
   }
 
-  /** What keeps the next command from being executed, if it is too much; else it is paid for. */
-  #limit(): CommandError | null {
-    const limited = this.limits.takeCommand(this.#unpaidBytes, performance.now());
-    if (limited === null) this.#unpaidBytes = 0;
-    return limited;
+  /** What keeps an input from being executed, if it is too much; else it is paid for. */
+  #pay(input: Input): Shortage | null {
+    const op = 'command' in input ? input.command.op : null;
+    const shortage = this.limits.take(op, this.#unpaidBytes, performance.now());
+    if (shortage === null) this.#unpaidBytes = 0;
+    return shortage;
+  }
+
+  #limited({ of, waitMs }: Shortage): CommandError {
+    this.#host.tally.rateLimited[of] += 1;
+    return new CommandError('rate_limited', `too many ${of}`, waitMs);
   }
 
   /** Whether the client has had as many refusals as it is given: then it is read again when it may have another. */
   #isFlooding(): boolean {
     const waitMs = this.limits.takeRefusal(performance.now());
     if (waitMs === 0) return false;
-    this.#flood ??= new Timeout(() => this.#goOn());
+    this.#endFlood();
+    this.#flood = new Timeout(() => {
+      this.#endFlood();
+      this.#goOn();
+    });
     this.#host.wheel.set(this.#flood, waitMs);
+    this.#host.tally.floodHeld += 1;
     return true;
+  }
+
+  #endFlood(): void {
+    if (this.#flood === null) return;
+    this.#host.wheel.clear(this.#flood);
+    this.#host.tally.floodHeld -= 1;
+    this.#flood = null;
   }
 
   /** Replies never overflow: a command waits while its reply might. */
@@ -323,9 +348,11 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
 
   #execute(input: Input, limited: CommandError | null): void {
     if ('words' in input) {
+      // Who has said nothing is not answered, whatever else is wrong.
+      if (input.words.length === 0) return;
       this.#unreadableInARow = 0;
-      // Nobody who has said nothing is answered, whatever else is wrong.
-      this.#send(limited === null || input.words.length === 0 ? input.words : this.#dialect.error(null, limited));
+      if (limited === null) this.#send(input.words);
+      else this.#sendError(null, limited);
       return;
     }
     if ('refusal' in input) {
@@ -354,6 +381,11 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
     this.fail(null, error);
     this.#unreadableInARow += 1;
     if (this.#unreadableInARow >= BOUNDS.unreadableLinesMax) this.disconnect('protocol_error');
+  }
+
+  #sendError(id: number | null, error: CommandError): void {
+    this.#host.tally.errors[error.code] += 1;
+    this.#send(this.#dialect.error(id, error));
   }
 
   #send(payloads: readonly Buffer[]): void {

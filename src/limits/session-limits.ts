@@ -21,18 +21,6 @@ export interface Shortage {
   readonly waitMs: number;
 }
 
-/** The bucket for which a command is refused. */
-export type RefusedBucket = keyof SessionRates;
-
-export class RateLimitedError extends CommandError {
-  readonly bucket: RefusedBucket;
-
-  constructor(bucket: RefusedBucket, waitMs: number) {
-    super('rate_limited', `too many ${bucket}`, waitMs);
-    this.bucket = bucket;
-  }
-}
-
 /**
  * Answers of `rate_limited` that a session is given. One that goes on beyond them isn't read until it may be given
  * one again: a flood costs the node no more than this, and then its sender waits.

@@ -28,6 +28,9 @@ export abstract class Feed<Watch> extends Timed {
     this.#onDue(this);
   }
 
-  /** Pushes what has changed to every reader that doesn't know it. `withNames` false: there are too many. */
-  abstract tell(withNames: boolean): void;
+  /**
+   * Pushes what has changed to every reader that doesn't know it. `withNames` false: there are too many. Returns how
+   * many it was.
+   */
+  abstract tell(withNames: boolean): number;
 }

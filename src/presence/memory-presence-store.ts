@@ -2,7 +2,6 @@ import { CommandError } from '../protocol/errors.ts';
 import { Announcer } from './announcer.ts';
 import { type Holder, MemoryRoster, type Room } from './memory-roster.ts';
 import type {
-  DeviceChange,
   KnownUser,
   PresenceBatch,
   PresenceReplica,
@@ -15,13 +14,17 @@ import { RosterEdit } from './roster-edit.ts';
 /** A lease is renewed this many times while it would last, so that one late renewal doesn't lose it. */
 const RENEWALS_PER_LEASE = 5;
 
+const NOTHING: PresenceBatch = { sessions: [], members: [] };
+
 export interface MemoryPresenceSettings {
   /** Milliseconds for which a lease lasts without being renewed. */
   readonly leaseMs: number;
   /** Milliseconds for which what a lapsed lease held is still seen. */
   readonly graceMs: number;
-  /** Users without a device whose last seen is kept; the oldest are forgotten first. */
+  /** Users without a session whose last seen is kept; the oldest are forgotten first. */
   readonly lastSeenMax: number;
+  /** There are replicas elsewhere that this memory knows nothing of; false if not given. */
+  readonly partial?: boolean;
   /** Milliseconds since 1970. */
   readonly nowMs?: () => number;
 }
@@ -42,11 +45,16 @@ export class MemoryPresence {
     return new MemoryPresenceStore(this.#shared);
   }
 
+  get sessionCount(): number {
+    return this.#shared.roster.sessionCount;
+  }
+
+  /** A user's devices, each once whatever its sessions. */
   get deviceCount(): number {
     return this.#shared.roster.deviceCount;
   }
 
-  /** Users with a device. */
+  /** Users with a session. */
   get userCount(): number {
     return this.#shared.roster.onlineCount;
   }
@@ -78,11 +86,11 @@ class Shared {
   /** Those that hold something still. */
   readonly #leases = new Set<Lease>();
 
-  constructor({ leaseMs, graceMs, lastSeenMax, nowMs = () => Date.now() }: MemoryPresenceSettings) {
+  constructor({ leaseMs, graceMs, lastSeenMax, partial = false, nowMs = () => Date.now() }: MemoryPresenceSettings) {
     this.leaseMs = leaseMs;
     this.#graceMs = graceMs;
     this.#nowMs = nowMs;
-    this.roster = new MemoryRoster(lastSeenMax, nowMs);
+    this.roster = new MemoryRoster(lastSeenMax, nowMs, partial);
   }
 
   takeLease(): Lease {
@@ -117,7 +125,8 @@ class Shared {
 
   /** Drops within an edit what a lease that is replaced still holds. */
   retire(lease: Lease, edit: RosterEdit): void {
-    if (this.#leases.delete(lease)) edit.dropAllOf(new Set([lease]));
+    this.#leases.delete(lease);
+    edit.dropAllOf(new Set([lease]));
   }
 
   /** Drops what leases hold whose grace has passed. */
@@ -152,17 +161,11 @@ class MemoryPresenceStore implements PresenceStore {
     this.#opened = { replica, renewal, lease: this.#shared.takeLease() };
   }
 
-  async write({ devices, members }: PresenceBatch): Promise<void> {
+  async write(batch: PresenceBatch): Promise<void> {
     const opened = this.#open();
     const { lease } = opened;
-    if (!this.#shared.isValid(lease)) {
-      this.#assertEverything(opened, devices);
-      return;
-    }
-    this.#shared.edit((edit) => {
-      for (const change of devices) edit.applyDevice(change, lease);
-      for (const change of members) edit.applyMember(change, lease);
-    });
+    if (this.#shared.isValid(lease)) this.#shared.edit((edit) => edit.apply(batch, lease));
+    else this.#beginAnew(opened, batch);
   }
 
   async readRoom(room: string, after: string | undefined, limit: number): Promise<RoomPresence> {
@@ -177,7 +180,7 @@ class MemoryPresenceStore implements PresenceStore {
     return users.map((name) => {
       const user = roster.findUser(name);
       const isTogether = user !== undefined && asked.some(({ holders }) => holders.has(user));
-      return { ...roster.readUser(name), isTogether, partial: false };
+      return { ...roster.readUser(name), isTogether, partial: roster.partial };
     });
   }
 
@@ -204,27 +207,23 @@ class MemoryPresenceStore implements PresenceStore {
   #renew(): void {
     const opened = this.#open();
     if (this.#shared.isValid(opened.lease)) this.#shared.renew(opened.lease);
-    else this.#assertEverything(opened, []);
+    else this.#beginAnew(opened, NOTHING);
     this.#shared.reap();
   }
 
   /**
-   * Begins anew under another lease, in one edit, so that others see no more than what is different by now.
-   *
-   * The changes that were being written are older than what the replica says now, which has the effect of each but
-   * one: when the sessions that ended were last heard.
+   * Begins anew under another lease, in one edit, so that others see no more than what is different by now. The
+   * batch that was being written is older than what the replica says now, and goes with the former lease; what it
+   * says of when sessions ended stays.
    */
-  #assertEverything(opened: Opened, unwritten: readonly DeviceChange[]): void {
+  #beginAnew(opened: Opened, unwritten: PresenceBatch): void {
     const former = opened.lease;
-    const { devices, members } = opened.replica.everything();
+    const everything = opened.replica.everything();
     const lease = this.#shared.takeLease();
     opened.lease = lease;
     this.#shared.edit((edit) => {
-      for (const { user, device, session, state, atMs } of unwritten) {
-        if (state === null) edit.endSession(user, device, session, atMs);
-      }
-      for (const change of devices) edit.restoreDevice(change, lease, former);
-      for (const change of members) edit.applyMember(change, lease);
+      edit.apply(unwritten, former);
+      edit.apply(everything, lease);
       this.#shared.retire(former, edit);
     });
   }

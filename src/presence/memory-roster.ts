@@ -2,7 +2,7 @@ import { excluding, type Few, includes, including } from './few.ts';
 import { OrderedNames } from './ordered-names.ts';
 import type { UserPresence, UserState } from './presence-state.ts';
 import type { RoomPresence } from './presence-store.ts';
-import { aggregate, type DeviceStatus } from './user-aggregate.ts';
+import { aggregate, countDevices, type SessionStatus } from './user-aggregate.ts';
 
 /** Whose entries are dropped together: a lease. */
 export interface Holder {
@@ -11,21 +11,20 @@ export interface Holder {
 }
 
 /** Never changed but replaced, so that a state of before can be kept by keeping the list. */
-export interface Device extends DeviceStatus {
-  readonly session: string;
+export interface SessionEntry extends SessionStatus {
   readonly holder: Holder;
 }
 
-const NO_DEVICES: readonly Device[] = [];
+const NO_SESSIONS: readonly SessionEntry[] = [];
 
 export class User {
   readonly name: string;
   /** Few, since a user's sessions are limited: a list. */
-  devices = NO_DEVICES;
+  sessions = NO_SESSIONS;
   /** Rooms in which the user is present. */
   rooms: Few<Room>;
   version: number;
-  /** When the last of the devices that are gone was heard; 0 if not known. */
+  /** When the last of the sessions that are gone was heard; 0 if not known. */
   lastSeenMs: number;
 
   constructor(name: string, version: number, lastSeenMs: number) {
@@ -48,7 +47,7 @@ export class Room {
   }
 }
 
-/** What is remembered of a user without device or room. */
+/** What is remembered of a user without session or room. */
 interface Departed {
   readonly lastSeenMs: number;
   readonly version: number;
@@ -66,14 +65,19 @@ export class MemoryRoster {
   readonly #departed = new Map<string, Departed>();
   readonly #departedMax: number;
   readonly #nowMs: () => number;
+  #sessionCount = 0;
   #deviceCount = 0;
   #onlineCount = 0;
   #version: number;
   /** The highest version of what was forgotten: what comes again goes on from here. */
   #versionFloor: number;
 
-  /** @param departedMax users without a device whose last seen is kept */
-  constructor(departedMax: number, nowMs: () => number) {
+  /** Everything read is known from this replica alone. */
+  readonly partial: boolean;
+
+  /** @param departedMax users without a session whose last seen is kept */
+  constructor(departedMax: number, nowMs: () => number, partial: boolean) {
+    this.partial = partial;
     this.#departedMax = departedMax;
     this.#nowMs = nowMs;
     // Behind all that an earlier process can have given out, at less than a thousand changes a millisecond.
@@ -81,11 +85,15 @@ export class MemoryRoster {
     this.#versionFloor = this.#version;
   }
 
+  get sessionCount(): number {
+    return this.#sessionCount;
+  }
+
   get deviceCount(): number {
     return this.#deviceCount;
   }
 
-  /** Users with a device. */
+  /** Users with a session. */
   get onlineCount(): number {
     return this.#onlineCount;
   }
@@ -133,10 +141,11 @@ export class MemoryRoster {
     return this.#version;
   }
 
-  setDevices(user: User, devices: readonly Device[]): void {
-    this.#deviceCount += devices.length - user.devices.length;
-    this.#onlineCount += Number(devices.length > 0) - Number(user.devices.length > 0);
-    user.devices = devices.length === 0 ? NO_DEVICES : devices;
+  setSessions(user: User, sessions: readonly SessionEntry[]): void {
+    this.#sessionCount += sessions.length - user.sessions.length;
+    this.#deviceCount += countDevices(sessions) - countDevices(user.sessions);
+    this.#onlineCount += Number(sessions.length > 0) - Number(user.sessions.length > 0);
+    user.sessions = sessions.length === 0 ? NO_SESSIONS : sessions;
   }
 
   /** Whether the user was not present before. */
@@ -165,9 +174,9 @@ export class MemoryRoster {
     return true;
   }
 
-  /** Lets go of a user who has neither device nor room, but for what others may ask about them later. */
+  /** Lets go of a user who has neither session nor room, but for what others may ask about them later. */
   settleUser(user: User): void {
-    if (user.devices.length > 0 || user.rooms !== undefined) return;
+    if (user.sessions.length > 0 || user.rooms !== undefined) return;
     this.#users.delete(user.name);
     this.#departed.set(user.name, { lastSeenMs: user.lastSeenMs, version: user.version });
     if (this.#departed.size > this.#departedMax) this.#forgetDeparted();
@@ -182,17 +191,18 @@ export class MemoryRoster {
 
   readRoom(name: string, after: string | undefined, limit: number): RoomPresence {
     const room = this.#rooms.get(name);
-    if (room === undefined) return { count: 0, version: this.#versionFloor, users: [], more: false, partial: false };
+    const { partial } = this;
+    if (room === undefined) return { count: 0, version: this.#versionFloor, users: [], more: false, partial };
     const names = room.names.after(after, limit + 1);
     const users = names.slice(0, limit).map((each) => this.#stateOf(each));
-    return { count: room.names.size, version: room.version, users, more: names.length > limit, partial: false };
+    return { count: room.names.size, version: room.version, users, more: names.length > limit, partial };
   }
 
   readUser(name: string): UserPresence {
     const user = this.#users.get(name);
-    if (user !== undefined) return this.presenceOf(user, aggregate(name, user.devices));
+    if (user !== undefined) return this.presenceOf(user, aggregate(name, user.sessions));
     const { lastSeenMs, version } = this.#departed.get(name) ?? { lastSeenMs: 0, version: this.#versionFloor };
-    return { ...aggregate(name, NO_DEVICES), lastSeenMs, version };
+    return { ...aggregate(name, NO_SESSIONS), lastSeenMs, version };
   }
 
   presenceOf(user: User, state: UserState): UserPresence {
@@ -200,7 +210,7 @@ export class MemoryRoster {
   }
 
   #stateOf(name: string): UserState {
-    return aggregate(name, this.#users.get(name)?.devices ?? NO_DEVICES);
+    return aggregate(name, this.#users.get(name)?.sessions ?? NO_SESSIONS);
   }
 
   /** Several at once, since a Map's iterator walks over all the holes that deletions at its front have left. */

@@ -26,6 +26,9 @@ export class PresenceFeed implements PresenceChanges {
   readonly #rooms = new Map<string, RoomFeed>();
   readonly #users = new Map<string, UserFeed>();
   #changed: (RoomFeed | UserFeed)[] = [];
+  #roomWatches = 0;
+  #userWatches = 0;
+  #pushes = 0;
 
   constructor(
     store: Pick<PresenceStore, 'setInterest'>,
@@ -47,6 +50,19 @@ export class PresenceFeed implements PresenceChanges {
     return this.#users.size;
   }
 
+  get roomWatchCount(): number {
+    return this.#roomWatches;
+  }
+
+  get userWatchCount(): number {
+    return this.#userWatches;
+  }
+
+  /** Pushes handed to readers so far. */
+  get pushCount(): number {
+    return this.#pushes;
+  }
+
   /**
    * Begins to watch a room. Nothing is told before {@link RoomWatch.begin}; nothing that changes after this has
    * resolved is lost. To be given back to {@link unwatchRoom}. @throws CommandError `unavailable`
@@ -59,6 +75,7 @@ export class PresenceFeed implements PresenceChanges {
     }
     const watch = new RoomWatch(reader, mode);
     feed.watches.add(watch);
+    this.#roomWatches += 1;
     try {
       feed.interest ??= this.#store.setInterest(feed.subject, true);
       await feed.interest;
@@ -72,7 +89,9 @@ export class PresenceFeed implements PresenceChanges {
 
   unwatchRoom(room: string, watch: RoomWatch): void {
     const feed = this.#rooms.get(room);
-    if (feed?.watches.delete(watch) && feed.watches.size === 0) {
+    if (!feed?.watches.delete(watch)) return;
+    this.#roomWatches -= 1;
+    if (feed.watches.size === 0) {
       this.#rooms.delete(room);
       this.#forget(feed);
     }
@@ -87,6 +106,7 @@ export class PresenceFeed implements PresenceChanges {
     }
     const watch = new UserWatch(reader, feed);
     feed.watches.add(watch);
+    this.#userWatches += 1;
     try {
       feed.interest ??= this.#store.setInterest(feed.subject, true);
       await feed.interest;
@@ -100,7 +120,9 @@ export class PresenceFeed implements PresenceChanges {
 
   unwatchUser(user: string, watch: UserWatch): void {
     const feed = this.#users.get(user);
-    if (feed?.watches.delete(watch) && feed.watches.size === 0) {
+    if (!feed?.watches.delete(watch)) return;
+    this.#userWatches -= 1;
+    if (feed.watches.size === 0) {
       this.#users.delete(user);
       this.#forget(feed);
     }
@@ -149,7 +171,7 @@ export class PresenceFeed implements PresenceChanges {
     if (feed.watches.size === 0) return;
     const { intervalMs, namesReadersMax, fastReadersMax, slowIntervalMs } = this.#settings;
     this.#wheel.set(feed, feed.watches.size > fastReadersMax ? slowIntervalMs : intervalMs);
-    feed.tell(feed.watches.size <= namesReadersMax);
+    this.#pushes += feed.tell(feed.watches.size <= namesReadersMax);
   }
 
   #forget(feed: RoomFeed | UserFeed): void {

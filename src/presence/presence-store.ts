@@ -1,35 +1,33 @@
 import type { Status, UserPresence, UserState } from './presence-state.ts';
 
-/**
- * What one device of a user is through this replica: connected (or in its grace) with a status, or gone. A device
- * that has meanwhile come back under another session is not touched by the older session's end.
- */
-export interface DeviceChange {
+/** What one session of a user is: connected (or in its grace) with a status, or gone. Told by its own replica alone. */
+export interface SessionChange {
   readonly user: string;
+  /** The same for all of the session's changes, as is the user. */
   readonly device: string;
   /** Names the connection; unique over all replicas and times. */
   readonly session: string;
-  /** null: this session is gone. */
-  readonly state: DeviceState | null;
-  /** Milliseconds since 1970: when the status was set, or when the gone session was last heard. */
+  /** null: this session is gone, and it alone; one that is not known stays so. */
+  readonly state: SessionState | null;
+  /** Milliseconds since 1970 by its replica's clock: when the status was set, or when the gone session was last heard. */
   readonly atMs: number;
 }
 
-export interface DeviceState {
+export interface SessionState {
   readonly status: Status;
   readonly text?: string;
 }
 
-/** Whether a user is seen in a room through this replica: told for the first and the last of its sessions only. */
+/** Whether a user is seen in a room through this replica: told for the first and the last of its sessions there only. */
 export interface MemberChange {
   readonly room: string;
   readonly user: string;
   readonly present: boolean;
 }
 
-/** What changed on one replica. At most one change a device and one a room and user; the later one counts. */
+/** What changed on one replica. At most one change a session and one a room and user; the later one counts. */
 export interface PresenceBatch {
-  readonly devices: readonly DeviceChange[];
+  readonly sessions: readonly SessionChange[];
   readonly members: readonly MemberChange[];
 }
 
@@ -49,6 +47,8 @@ export interface RoomChange {
     readonly left: readonly UserState[];
     readonly changed: readonly UserState[];
   } | null;
+  /** Count and names are known from this replica alone: others can't be asked just now. */
+  readonly partial: boolean;
 }
 
 export interface RoomPresence {
@@ -74,9 +74,14 @@ export type Subject = { readonly room: string } | { readonly user: string };
 /** The replica that a store serves. */
 export interface PresenceReplica {
   /**
-   * Everything that is so on this replica now, as if all of it had just begun. Asked for when the replica's lease
-   * was lost, or the store has forgotten what it knew: it is written again before anything of the old is dropped,
-   * so that nobody seems to leave.
+   * Everything that is so on this replica now, each session with the `atMs` that it has. Asked for when the
+   * replica's lease was lost, or the store has forgotten what it knew: it is written under the new lease before
+   * anything of the old one is dropped, so that nobody seems to leave.
+   *
+   * It takes its place among the batches at the time at which it is asked for, and what it doesn't name is gone. Of
+   * batches that were to be written before, it holds all that has not changed since, so it doesn't matter which of
+   * them took effect; one written later wins over it, and may say again what it holds. Other replicas' writes come
+   * before or after alike: each session, and whether a user is in a room through this replica, is this one's alone.
    */
   everything(): PresenceBatch;
   /** A room of interest changed. In the order of versions; must not throw. */
@@ -92,22 +97,26 @@ export interface PresenceReplica {
  * crashed, or was cut off) is reaped by the others once its grace has passed as well; nothing it wrote is left.
  * Should it come back it gets a new lease, and the store asks it for {@link PresenceReplica.everything}.
  *
- * A device belongs to the session that wrote it last, on whichever replica; a user is a member of a room as long as
- * one replica says so.
+ * A device is there as long as one of its sessions is, and a user is in a room as long as one replica says so. Each
+ * session is added and removed by itself, so that no order of the replicas' writes matters. Within a device the session
+ * whose status was set last counts, as `atMs` has it, then the first by name; of the devices the one with the
+ * strongest status, then the one set last, then the first by name.
  */
 export interface PresenceStore {
   /** Takes a lease and begins to report to the replica. Called once, first. */
   open(replica: PresenceReplica): Promise<void>;
 
   /**
-   * Applies a batch, in the order of the calls. What changes by it is seen together, devices before members: who
+   * Applies a batch, in the order of the calls. What changes by it is seen together, sessions before members: who
    * joins has the status of this batch, and who leaves as well is in `left` alone and not in `changed`. Watchers of
    * what changed are told with the version that the change made, whichever replica they are on; what changes
-   * nothing that others see (the second device's status below the first one's) makes no version.
+   * nothing that others see (a device's second session, a status below the first device's) makes no version.
    *
    * Resolves when others can see it. Cost: O(changes × rooms of the users whose state changed).
    *
-   * @throws CommandError `unavailable`; the batch may or may not be seen, and is to be written again.
+   * @throws CommandError `unavailable`; the batch may or may not be seen, but takes no effect after a later one has.
+   *   It is to be written again, which changes nothing if it was seen; without what has changed since, if that may
+   *   have been written already.
    */
   write(batch: PresenceBatch): Promise<void>;
 

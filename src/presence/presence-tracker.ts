@@ -1,12 +1,13 @@
 import { Timed, type TimerWheel } from '../gateway/timer-wheel.ts';
+import { CommandError } from '../protocol/errors.ts';
 import type { Status, UserPresence } from './presence-state.ts';
 import type {
-  DeviceChange,
   MemberChange,
   PresenceBatch,
   PresenceReplica,
   PresenceStore,
   RoomChange,
+  SessionChange,
 } from './presence-store.ts';
 
 export interface TrackerSettings {
@@ -14,7 +15,7 @@ export interface TrackerSettings {
   readonly graceMs: number;
   /** Milliseconds over which changes are gathered when there are many; one alone is written at once. */
   readonly batchMs: number;
-  /** Sessions in their grace: of one user, and of this replica. The oldest one beyond leaves early. */
+  /** Sessions in their grace: of one user, and of this replica. The one beyond that ended first leaves early. */
   readonly lingeringPerUserMax: number;
   readonly lingeringMax: number;
 }
@@ -34,10 +35,11 @@ export class TrackedSession extends Timed {
   text: string | undefined;
   /** Milliseconds since 1970: when the status was set. */
   statusMs = Date.now();
-  /** Milliseconds since 1970; 0 while it is connected. */
+  /** Milliseconds since 1970 at which its connection ended; 0 while it is connected. */
   endedMs = 0;
   /** Made for the first room. */
   rooms: Set<string> | null = null;
+  /** In its grace. */
   isLingering = false;
   readonly #onGraceOver: (session: TrackedSession) => void;
 
@@ -62,8 +64,9 @@ interface TrackedUser {
 
 /**
  * What of presence is this replica's own: its sessions, also those in their grace, and what the store must know of
- * them. Several sessions of a user are told to the store as one: only the first that a room or device has, and the
- * last. Changes are written in batches, one after the other; where several concern the same, the latest counts.
+ * them. Each session is told by itself; of a user's sessions in a room only the first one and the last one. Changes
+ * are written in batches, one after the other; where several concern the same, the latest counts. What could not be
+ * written is written again until it is, together with what has changed since.
  */
 export class PresenceTracker implements PresenceReplica {
   readonly #store: PresenceStore;
@@ -71,14 +74,17 @@ export class PresenceTracker implements PresenceReplica {
   readonly #settings: TrackerSettings;
   readonly #wheel: TimerWheel;
   readonly #users = new Map<string, TrackedUser>();
-  /** Oldest first. */
+  /** In the order in which they ended. */
   readonly #lingering = new Set<TrackedSession>();
-  #devices = new Map<string, DeviceChange>();
+  /** Gathered, by their names. */
+  #sessions = new Map<string, SessionChange>();
+  /** Gathered, by room and user. */
   #members = new Map<string, MemberChange>();
-  /** Resolved when the changes gathered now are written. */
+  /** Resolved when the changes gathered now are written; null when there are none. */
   #gathered: PromiseWithResolvers<void> | null = null;
   #writing: Promise<void> | null = null;
-  #timer: NodeJS.Timeout | NodeJS.Immediate | null = null;
+  /** Calls off the next write; null when none is due. */
+  #callOff: (() => void) | null = null;
   #wroteMs = Number.NEGATIVE_INFINITY;
   #closed = false;
 
@@ -101,14 +107,14 @@ export class PresenceTracker implements PresenceReplica {
     return this.#store.open(this);
   }
 
-  /** A session has its user and device. It goes on with the status of the device's last one, if that lingers. */
+  /** A session has its user and device. It goes on with the status of the device's last one that lingers, if any. */
   connected(name: string, device: string, session: string): TrackedSession {
     let user = this.#users.get(name);
     if (user === undefined) {
       user = { name, sessions: [] };
       this.#users.set(name, user);
     }
-    const before = latestOf(user, device);
+    const before = user.sessions.findLast((other) => other.isLingering && other.device === device);
     const tracked = new TrackedSession(user, device, session, (over) => this.#remove(over));
     if (before !== undefined) {
       tracked.status = before.status;
@@ -116,72 +122,87 @@ export class PresenceTracker implements PresenceReplica {
       tracked.statusMs = before.statusMs;
     }
     user.sessions.push(tracked);
-    this.#tellDevice(tracked);
+    this.#tellSession(sessionChange(tracked));
     return tracked;
   }
 
-  /** The session is seen in a room from now on. */
+  /** The session is seen in a room from now on; not if it has ended. */
   join(tracked: TrackedSession, room: string): void {
+    if (tracked.endedMs > 0) return;
     const isFirst = !isSeen(tracked.user, room);
     tracked.rooms ??= new Set();
     tracked.rooms.add(room);
     if (isFirst) this.#tellMember(room, tracked.user.name, true);
   }
 
+  /** The session is not seen in a room any more; nor is what lingers of its device. */
   leave(tracked: TrackedSession, room: string): void {
     if (!tracked.rooms?.delete(room)) return;
-    // Where the device's last session lingers in the room, it has come back only to leave.
+    // Where an earlier session of the device lingers in the room, it has come back only to leave.
     for (const other of tracked.user.sessions) {
       if (other.isLingering && other.device === tracked.device) other.rooms?.delete(room);
     }
     if (!isSeen(tracked.user, room)) this.#tellMember(room, tracked.user.name, false);
   }
 
+  /** Has no effect on a session that has ended. */
   setStatus(tracked: TrackedSession, status: Status, text: string | undefined): void {
+    if (tracked.endedMs > 0) return;
     tracked.status = status;
     tracked.text = text;
-    tracked.statusMs = Date.now();
-    this.#tellDevice(tracked);
+    // Later than the one that it replaces, or took over from the device's last session, whatever the clock says.
+    tracked.statusMs = Math.max(Date.now(), tracked.statusMs + 1);
+    this.#tellSession(sessionChange(tracked));
   }
 
-  /** The session has ended: for good, or perhaps only cut off, and then it is seen until its grace has passed. */
+  /**
+   * The session has ended: for good, or perhaps only cut off, and then it is seen until its grace has passed. What
+   * ends once this is closed is left to the store, where a replica that stops is seen for the grace. Idempotent.
+   */
   ended(tracked: TrackedSession, isLeaving: boolean): void {
+    if (tracked.endedMs > 0) return;
     tracked.endedMs = Date.now();
-    if (isLeaving || this.#settings.graceMs === 0 || this.#closed) {
+    const { graceMs, lingeringPerUserMax, lingeringMax } = this.#settings;
+    if (isLeaving) {
       // Who leaves also leaves where an earlier connection of the same device still lingers.
-      for (const other of tracked.user.sessions.filter((one) => one.isLingering && one.device === tracked.device)) {
-        this.#remove(other);
+      for (const other of tracked.user.sessions) {
+        if (other.isLingering && other.device === tracked.device) this.#remove(other);
       }
+    }
+    if (isLeaving || graceMs === 0) {
       this.#remove(tracked);
       return;
     }
+    if (this.#closed) return;
     tracked.isLingering = true;
     this.#lingering.add(tracked);
-    this.#wheel.set(tracked, this.#settings.graceMs);
+    this.#wheel.set(tracked, graceMs);
     const ofUser = tracked.user.sessions.filter((session) => session.isLingering);
-    if (ofUser.length > this.#settings.lingeringPerUserMax) this.#remove(ofUser[0]);
-    if (this.#lingering.size > this.#settings.lingeringMax) this.#remove(this.#lingering.values().next().value);
+    if (ofUser.length > lingeringPerUserMax) {
+      // A device that comes and goes all the time must not cost another one its grace.
+      const ofDevice = ofUser.filter(({ device }) => device === tracked.device);
+      this.#remove(firstEnded(ofDevice.length > 1 ? ofDevice : ofUser));
+    }
+    if (this.#lingering.size > lingeringMax) this.#remove(this.#lingering.values().next().value);
   }
 
-  /** Resolves when others can see what was changed before. @throws CommandError `unavailable` */
+  /** Resolves when others can see what was changed before. @throws CommandError `unavailable`; it is tried again */
   written(): Promise<void> {
     return this.#gathered?.promise ?? this.#writing ?? Promise.resolve();
   }
 
   everything(): PresenceBatch {
-    const devices: DeviceChange[] = [];
+    const sessions: SessionChange[] = [];
     const members: MemberChange[] = [];
-    for (const { name, sessions } of this.#users.values()) {
+    for (const user of this.#users.values()) {
       const rooms = new Set<string>();
-      const last = new Map<string, TrackedSession>();
-      for (const session of sessions) {
-        last.set(session.device, session);
+      for (const session of user.sessions) {
+        sessions.push(sessionChange(session));
         for (const room of session.rooms ?? []) rooms.add(room);
       }
-      for (const session of last.values()) devices.push(deviceChange(session));
-      for (const room of rooms) members.push({ room, user: name, present: true });
+      for (const room of rooms) members.push({ room, user: user.name, present: true });
     }
-    return { devices, members };
+    return { sessions, members };
   }
 
   onRoomChange(change: RoomChange): void {
@@ -192,13 +213,19 @@ export class PresenceTracker implements PresenceReplica {
     this.#changes.onUserChange(user);
   }
 
-  /** Writes what is gathered, then gives the lease back. */
+  /**
+   * Writes what is gathered, if the store takes it at once, then gives the lease back. Whose grace has not passed is
+   * left to the store. What changes later is not written, and whoever waits for it is told so.
+   */
   async close(): Promise<void> {
     this.#closed = true;
     for (const tracked of this.#lingering) this.#wheel.clear(tracked);
     this.#stopTimer();
     await this.#writing?.catch(() => {});
-    await this.#write().catch(() => {});
+    let isWritten = true;
+    while (this.#gathered !== null && isWritten) isWritten = await this.#write();
+    this.#gathered ??= withResolvers();
+    this.#gathered.reject(new CommandError('unavailable', 'presence is closed'));
     await this.#store.close();
   }
 
@@ -206,20 +233,16 @@ export class PresenceTracker implements PresenceReplica {
     if (tracked === undefined) return;
     this.#wheel.clear(tracked);
     this.#lingering.delete(tracked);
-    const { user, device } = tracked;
+    tracked.isLingering = false;
+    const { user } = tracked;
     user.sessions = user.sessions.filter((session) => session !== tracked);
     for (const room of tracked.rooms ?? []) if (!isSeen(user, room)) this.#tellMember(room, user.name, false);
     if (user.sessions.length === 0) this.#users.delete(user.name);
-    // The device may have come back under another session, which the store knows already.
-    if (latestOf(user, device) === undefined) this.#tell(goneChange(tracked));
+    this.#tellSession(goneChange(tracked));
   }
 
-  #tellDevice(tracked: TrackedSession): void {
-    this.#tell(deviceChange(tracked));
-  }
-
-  #tell(change: DeviceChange): void {
-    this.#devices.set(`${change.user} ${change.device}`, change);
+  #tellSession(change: SessionChange): void {
+    this.#sessions.set(change.session, change);
     this.#schedule();
   }
 
@@ -230,62 +253,69 @@ export class PresenceTracker implements PresenceReplica {
 
   #schedule(delayMs = 0): void {
     this.#gathered ??= withResolvers();
-    if (this.#timer !== null || this.#writing !== null || this.#closed) return;
+    if (this.#callOff !== null || this.#writing !== null || this.#closed) return;
     const waitMs = Math.max(delayMs, this.#wroteMs + this.#settings.batchMs - performance.now());
-    const write = () => void this.#write().catch(() => {});
-    this.#timer = waitMs < 1 ? setImmediate(write) : setTimeout(write, waitMs);
+    const write = () => void this.#write();
+    if (waitMs < 1) {
+      const immediate = setImmediate(write);
+      this.#callOff = () => clearImmediate(immediate);
+    } else {
+      const timeout = setTimeout(write, waitMs);
+      this.#callOff = () => clearTimeout(timeout);
+    }
   }
 
   #stopTimer(): void {
-    // One of the two is the wrong kind, and ignored.
-    clearTimeout(this.#timer as NodeJS.Timeout);
-    clearImmediate(this.#timer as NodeJS.Immediate);
-    this.#timer = null;
+    this.#callOff?.();
+    this.#callOff = null;
   }
 
-  async #write(): Promise<void> {
+  /** Whether what was gathered is written now. */
+  async #write(): Promise<boolean> {
     this.#stopTimer();
     const gathered = this.#gathered;
-    if (gathered === null) return;
-    const devices = this.#devices;
+    if (gathered === null) return true;
+    const sessions = this.#sessions;
     const members = this.#members;
     this.#gathered = null;
-    this.#devices = new Map();
+    this.#sessions = new Map();
     this.#members = new Map();
     this.#writing = gathered.promise;
     let delayMs = 0;
     try {
-      await this.#store.write({ devices: [...devices.values()], members: [...members.values()] });
+      await this.#store.write({ sessions: [...sessions.values()], members: [...members.values()] });
       gathered.resolve();
+      return true;
     } catch (error) {
       // What has changed since is newer.
-      this.#devices = new Map([...devices, ...this.#devices]);
+      this.#sessions = new Map([...sessions, ...this.#sessions]);
       this.#members = new Map([...members, ...this.#members]);
       delayMs = REWRITE_MS;
       gathered.reject(error);
+      return false;
     } finally {
       this.#writing = null;
       this.#wroteMs = performance.now();
-      if (this.#devices.size > 0 || this.#members.size > 0) this.#schedule(delayMs);
+      if (this.#sessions.size > 0 || this.#members.size > 0) this.#schedule(delayMs);
     }
   }
 }
 
-/** The session that a device is known by: the one that connected last. */
-function latestOf(user: TrackedUser, device: string): TrackedSession | undefined {
-  return user.sessions.findLast((session) => session.device === device);
+/** Of one or more. */
+function firstEnded(sessions: readonly TrackedSession[]): TrackedSession {
+  return sessions.reduce((first, each) => (each.endedMs < first.endedMs ? each : first));
 }
 
 function isSeen(user: TrackedUser, room: string): boolean {
   return user.sessions.some(({ rooms }) => rooms?.has(room));
 }
 
-function deviceChange({ user, device, session, status, text, statusMs }: TrackedSession): DeviceChange {
+function sessionChange({ user, device, session, status, text, statusMs }: TrackedSession): SessionChange {
   const state = { status, ...(text !== undefined && { text }) };
   return { user: user.name, device, session, state, atMs: statusMs };
 }
 
-function goneChange({ user, device, session, endedMs }: TrackedSession): DeviceChange {
+function goneChange({ user, device, session, endedMs }: TrackedSession): SessionChange {
   return { user: user.name, device, session, state: null, atMs: endedMs };
 }
 

@@ -14,9 +14,12 @@ export class RoomWatch {
   readonly mode: 'full' | 'count';
   /** What the reader knows the room by: its snapshot's, then the last push's. null: it has no snapshot yet. */
   version: number | null = null;
-  /** Pushes that came before the reader may be told. */
-  held: { readonly version: number; readonly chunk: Buffer }[] | null = [];
+  /** The count that it was told last. */
   count = -1;
+  /** It has looked at the room since, and may know what pushes to the others leave out as come and gone. */
+  hasLooked = false;
+  /** Pushes that came before the reader may be told. */
+  held: Held[] | null = [];
 
   constructor(reader: PresenceReader, mode: 'full' | 'count') {
     this.reader = reader;
@@ -29,8 +32,20 @@ export class RoomWatch {
     this.held = null;
     this.version = version;
     this.count = count;
-    for (const push of held) if (push.version > version) this.reader.push(push.chunk);
+    for (const push of held) {
+      if (push.version <= version) continue;
+      this.version = push.version;
+      this.count = push.count;
+      this.reader.push(push.chunk);
+    }
   }
+}
+
+/** A push for a reader that may not be told yet. */
+interface Held {
+  readonly version: number;
+  readonly count: number;
+  readonly chunk: Buffer;
 }
 
 /** How somebody has changed since the last push. */
@@ -45,6 +60,8 @@ export class RoomFeed extends Feed<RoomWatch> {
   readonly subject: { readonly room: string };
   #version = 0;
   #count = 0;
+  /** Of the count, or of one of the names to be told. */
+  #partial = false;
   /** The version of the last push. */
   #toldVersion = 0;
   /** null: more than can be told by name. */
@@ -55,41 +72,47 @@ export class RoomFeed extends Feed<RoomWatch> {
     this.subject = { room };
   }
 
-  add({ version, count, names }: RoomChange): void {
+  add({ version, count, names, partial }: RoomChange): void {
     this.#version = version;
     this.#count = count;
     if (names === null) this.#touched = null;
+    this.#partial = partial || (this.#partial && this.#touched !== null);
     for (const state of names?.joined ?? []) this.#touch(state, false, true);
     for (const state of names?.left ?? []) this.#touch(state, true, false);
     for (const state of names?.changed ?? []) this.#touch(state, true, true);
   }
 
-  tell(withNames: boolean): void {
+  tell(withNames: boolean): number {
+    let pushes = 0;
     const touched = this.#touched;
     const told = this.#toldVersion;
     this.#touched = new Map();
     this.#toldVersion = this.#version;
-    const head = { ...this.subject, version: this.#version, count: this.#count, partial: false };
+    const head = { ...this.subject, version: this.#version, count: this.#count, partial: this.#partial };
+    this.#partial = false;
     const variants = new Variants(head, withNames ? touched : null);
     for (const watch of this.watches) {
       const { version, mode, count, held } = watch;
       if (version !== null && version >= this.#version) continue;
       // Whose snapshot fell within this push's time knows some of it, and may know somebody who came and went.
-      const fellWithin = version === null || version > told;
-      const chunk =
-        mode === 'count'
-          ? count === this.#count
-            ? null
-            : variants.chunk(watch.reader.framing, 'count')
-          : variants.chunk(watch.reader.framing, fellWithin ? 'touched' : 'net');
+      const fellWithin = version === null || version > told || watch.hasLooked;
+      const { framing } = watch.reader;
+      const isKnown = mode === 'count' && count === this.#count && !watch.hasLooked;
+      const chunk = isKnown
+        ? null
+        : variants.chunk(framing, mode === 'count' ? 'count' : fellWithin ? 'touched' : 'net');
       if (held !== null) {
-        if (chunk !== null) hold(held, { version: this.#version, chunk }, variants, watch);
+        if (chunk !== null) hold(held, { version: this.#version, count: this.#count, chunk }, variants, framing);
         continue;
       }
       watch.version = this.#version;
       watch.count = this.#count;
-      if (chunk !== null) watch.reader.push(chunk);
+      watch.hasLooked = false;
+      if (chunk === null) continue;
+      watch.reader.push(chunk);
+      pushes += 1;
     }
+    return pushes;
   }
 
   #touch(state: UserState, wasPresent: boolean, isPresent: boolean): void {
@@ -106,16 +129,11 @@ export class RoomFeed extends Feed<RoomWatch> {
 }
 
 /** Keeps a push for a reader that may not be told yet; too many become one that says that something changed. */
-function hold(
-  held: RoomWatch['held'] & {},
-  push: { version: number; chunk: Buffer },
-  variants: Variants,
-  watch: RoomWatch,
-) {
+function hold(held: Held[], push: Held, variants: Variants, framing: Framing): void {
   held.push(push);
   if (held.length <= HELD_MAX) return;
-  const chunk = variants.chunk(watch.reader.framing, 'count');
-  held.splice(0, held.length, ...(chunk === null ? [] : [{ version: push.version, chunk }]));
+  const chunk = variants.chunk(framing, 'count');
+  held.splice(0, held.length, ...(chunk === null ? [] : [{ ...push, chunk }]));
 }
 
 /**

@@ -1,7 +1,7 @@
 import { members } from './few.ts';
-import type { Device, Holder, MemoryRoster, Room, User } from './memory-roster.ts';
+import type { Holder, MemoryRoster, Room, SessionEntry, User } from './memory-roster.ts';
 import type { UserPresence, UserState } from './presence-state.ts';
-import type { DeviceChange, DeviceState, MemberChange, RoomChange } from './presence-store.ts';
+import type { MemberChange, PresenceBatch, RoomChange, SessionChange, SessionState } from './presence-store.ts';
 import { aggregate, seenAlike } from './user-aggregate.ts';
 
 /** What an edit changed for those who listen. */
@@ -29,7 +29,7 @@ interface Names {
 export class RosterEdit {
   readonly #roster: MemoryRoster;
   /** Everybody touched, as they were. */
-  readonly #before = new Map<User, readonly Device[]>();
+  readonly #before = new Map<User, readonly SessionEntry[]>();
   /** Rooms touched, with those who are present now and were not, or the other way round. */
   readonly #moved = new Map<Room, Set<User>>();
 
@@ -37,58 +37,20 @@ export class RosterEdit {
     this.#roster = roster;
   }
 
-  /** The device belongs to this session now, whoever had it. */
-  applyDevice({ user: name, device, session, state, atMs }: DeviceChange, holder: Holder): void {
-    if (state === null) {
-      this.endSession(name, device, session, atMs);
-    } else {
-      const user = this.#touch(this.#roster.user(name));
-      const others = user.devices.filter((each) => each.device !== device);
-      this.#roster.setDevices(user, [...others, deviceOf(device, session, state, atMs, holder)]);
-    }
-  }
-
-  /**
-   * As `applyDevice`, for what was so before now: a device that somebody else's later session has taken over stays
-   * there, or the end of the older session would take it away from the one that lives.
-   */
-  restoreDevice(change: DeviceChange, holder: Holder, formerHolder: Holder): void {
-    const current = this.#roster.findUser(change.user)?.devices.find(({ device }) => device === change.device);
-    const isTaken =
-      current !== undefined &&
-      current.holder !== formerHolder &&
-      current.session !== change.session &&
-      current.atMs > change.atMs;
-    if (!isTaken) this.applyDevice(change, holder);
-  }
-
-  /** Takes the device away if it still belongs to this session. */
-  endSession(name: string, device: string, session: string, atMs: number): void {
-    const user = this.#roster.findUser(name);
-    const isCurrent = (each: Device) => each.device === device && each.session === session;
-    if (user?.devices.some(isCurrent)) this.#removeDevices(user, isCurrent, atMs);
-  }
-
-  applyMember({ room: roomName, user: userName, present }: MemberChange, holder: Holder): void {
-    if (present) {
-      const user = this.#touch(this.#roster.user(userName));
-      const room = this.#roster.room(roomName);
-      if (this.#roster.addMember(room, user, holder)) this.#move(room, user);
-    } else {
-      const user = this.#roster.findUser(userName);
-      const room = this.#roster.findRoom(roomName);
-      if (user !== undefined && room !== undefined) this.#deleteMember(room, user, holder);
-    }
+  /** What a replica says under its lease: sessions and members are that lease's from now on. */
+  apply(batch: PresenceBatch, holder: Holder): void {
+    for (const change of batch.sessions) this.#applySession(change, holder);
+    for (const change of batch.members) this.#applyMember(change, holder);
   }
 
   /** Drops all that these hold. Cost: O(all users and their rooms), so that no entry need be indexed by its holder. */
   dropAllOf(holders: ReadonlySet<Holder>): void {
     for (const user of this.#roster.users()) {
-      const isDropped = ({ holder }: Device) => holders.has(holder);
-      const lost = user.devices.filter(isDropped);
+      const isDropped = ({ holder }: SessionEntry) => holders.has(holder);
+      const lost = user.sessions.filter(isDropped);
       if (lost.length > 0) {
         const heardAtMs = Math.max(...lost.map(({ holder }) => holder.heardAtMs));
-        this.#removeDevices(user, isDropped, heardAtMs);
+        this.#removeSessions(user, isDropped, heardAtMs);
       }
       for (const room of members(user.rooms)) {
         for (const holder of holders) this.#deleteMember(room, user, holder);
@@ -114,12 +76,36 @@ export class RosterEdit {
     return changes;
   }
 
+  #applySession({ user: name, device, session, state, atMs }: SessionChange, holder: Holder): void {
+    const isThis = (each: SessionEntry) => each.session === session;
+    if (state === null) {
+      const user = this.#roster.findUser(name);
+      if (user?.sessions.some(isThis)) this.#removeSessions(user, isThis, atMs);
+    } else {
+      const user = this.#touch(this.#roster.user(name));
+      const others = user.sessions.filter((each) => !isThis(each));
+      this.#roster.setSessions(user, [...others, entryOf(device, session, state, atMs, holder)]);
+    }
+  }
+
+  #applyMember({ room: roomName, user: userName, present }: MemberChange, holder: Holder): void {
+    if (present) {
+      const user = this.#touch(this.#roster.user(userName));
+      const room = this.#roster.room(roomName);
+      if (this.#roster.addMember(room, user, holder)) this.#move(room, user);
+    } else {
+      const user = this.#roster.findUser(userName);
+      const room = this.#roster.findRoom(roomName);
+      if (user !== undefined && room !== undefined) this.#deleteMember(room, user, holder);
+    }
+  }
+
   #changedUsers(): Map<User, UserState> {
     const changed = new Map<User, UserState>();
-    for (const [user, devicesBefore] of this.#before) {
-      if (devicesBefore === user.devices) continue;
-      const state = aggregate(user.name, user.devices);
-      if (!seenAlike(aggregate(user.name, devicesBefore), state)) changed.set(user, state);
+    for (const [user, sessionsBefore] of this.#before) {
+      if (sessionsBefore === user.sessions) continue;
+      const state = aggregate(user.name, user.sessions);
+      if (!seenAlike(aggregate(user.name, sessionsBefore), state)) changed.set(user, state);
     }
     return changed;
   }
@@ -134,7 +120,7 @@ export class RosterEdit {
       if (lists === undefined) continue;
       for (const user of moved) {
         const list = room.holders.has(user) ? lists.joined : lists.left;
-        list.push(changed.get(user) ?? aggregate(user.name, user.devices));
+        list.push(changed.get(user) ?? aggregate(user.name, user.sessions));
       }
     }
     for (const [user, state] of changed) {
@@ -147,6 +133,7 @@ export class RosterEdit {
       version,
       count: holders.size,
       names: lists,
+      partial: this.#roster.partial,
     }));
   }
 
@@ -160,12 +147,12 @@ export class RosterEdit {
     for (const room of this.#moved.keys()) this.#roster.settleRoom(room);
   }
 
-  #removeDevices(user: User, isRemoved: (device: Device) => boolean, lastSeenMs: number): void {
+  #removeSessions(user: User, isRemoved: (session: SessionEntry) => boolean, lastSeenMs: number): void {
     this.#touch(user);
     user.lastSeenMs = Math.max(user.lastSeenMs, lastSeenMs);
-    this.#roster.setDevices(
+    this.#roster.setSessions(
       user,
-      user.devices.filter((each) => !isRemoved(each)),
+      user.sessions.filter((each) => !isRemoved(each)),
     );
   }
 
@@ -174,7 +161,7 @@ export class RosterEdit {
   }
 
   #touch(user: User): User {
-    if (!this.#before.has(user)) this.#before.set(user, user.devices);
+    if (!this.#before.has(user)) this.#before.set(user, user.sessions);
     return user;
   }
 
@@ -190,8 +177,13 @@ export class RosterEdit {
 }
 
 /** Without a key `text` where there is none. */
-function deviceOf(device: string, session: string, state: DeviceState, atMs: number, holder: Holder): Device {
-  const { status, text } = state;
+function entryOf(
+  device: string,
+  session: string,
+  { status, text }: SessionState,
+  atMs: number,
+  holder: Holder,
+): SessionEntry {
   return text === undefined
     ? { device, session, status, atMs, holder }
     : { device, session, status, text, atMs, holder };

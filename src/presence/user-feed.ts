@@ -31,13 +31,15 @@ export class UserFeed extends Feed<UserWatch> {
     this.subject = { user };
   }
 
-  tell(): void {
+  tell(): number {
+    let pushes = 0;
     const chunks = new Map<Framing, Buffer | null>();
     for (const watch of this.watches) {
       const { framing } = watch.reader;
       if (!chunks.has(framing)) chunks.set(framing, this.#chunk(framing));
-      this.#push(watch, chunks.get(framing) ?? null);
+      if (this.#push(watch, chunks.get(framing) ?? null)) pushes += 1;
     }
+    return pushes;
   }
 
   /** Whose snapshot is older than what was told to the others meanwhile is told by itself. */
@@ -45,11 +47,14 @@ export class UserFeed extends Feed<UserWatch> {
     if (!this.isDirty) this.#push(watch, this.#chunk(watch.reader.framing));
   }
 
-  #push(watch: UserWatch, chunk: Buffer | null): void {
+  /** Whether there was something to push. */
+  #push(watch: UserWatch, chunk: Buffer | null): boolean {
     const { latest } = this;
-    if (latest === null || watch.version === null || watch.version >= latest.version) return;
+    if (latest === null || watch.version === null || watch.version >= latest.version) return false;
     watch.version = latest.version;
-    if (chunk !== null) watch.reader.push(chunk);
+    if (chunk === null) return false;
+    watch.reader.push(chunk);
+    return true;
   }
 
   #chunk(framing: Framing): Buffer | null {

@@ -38,6 +38,10 @@ export const BOUNDS = {
   epochBytesMax: 64,
   clientBytesMax: 128,
   tokenBytesMax: 8_192,
+  /** `reason` of a disconnect by the server API: a WebSocket's close frame has 125 bytes, two for the code. */
+  disconnectReasonBytesMax: 123,
+  /** A request's body to the server API. */
+  bodyBytesMax: 65_536,
   /** `text` of a status. */
   statusTextBytesMax: 140,
 } as const;

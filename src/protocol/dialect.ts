@@ -42,5 +42,6 @@ export interface Dialect {
   resync(room: string, position: Position, gap: Gap | undefined): readonly Buffer[];
   left(room: string, code: LeftCode): readonly Buffer[];
   heartbeat(): readonly Buffer[];
-  disconnect(reason: DisconnectReason, afterMs: number | null): readonly Buffer[];
+  /** `words`, printable ASCII, are said in place of the reason's name. */
+  disconnect(reason: DisconnectReason, afterMs: number | null, words?: string): readonly Buffer[];
 }

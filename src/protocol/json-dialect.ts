@@ -68,7 +68,7 @@ function jsonDialect(framing: Framing): Dialect {
     resync: (room, position, gap) => [writeResync(room, position, gap)],
     left: (room, code) => [writeLeft(room, code)],
     heartbeat: () => [HEARTBEAT],
-    disconnect: (reason, afterMs) => [writeDisconnect(reason, afterMs)],
+    disconnect: (reason, afterMs, words) => [writeDisconnect(reason, afterMs, words)],
   };
 }
 

@@ -164,10 +164,10 @@ export class TextDialect implements Dialect {
     return [];
   }
 
-  disconnect(reason: DisconnectReason, afterMs: number | null): readonly Buffer[] {
+  disconnect(reason: DisconnectReason, afterMs: number | null, said: string = reason): readonly Buffer[] {
     const { code, meaning } = DISCONNECTS[reason];
     const again = afterMs === null ? '' : `; come back in ${Math.ceil(afterMs / 1000)} s`;
-    return words(`! disconnected: ${meaning} (${code} ${reason})${again}`);
+    return words(`! disconnected: ${meaning} (${code} ${said})${again}`);
   }
 
   #say(typed: string): readonly Input[] {

@@ -6,13 +6,22 @@ import type { Publication } from './publication.ts';
 import type { PageReply, RepliedOp, Replies } from './replies.ts';
 
 const COMMA = Buffer.from(',');
-const PAGE_END = Buffer.from(']}}');
 
 /** A command's `ok` reply as one JSON object in UTF-8. */
 export function writeReply<Op extends RepliedOp>(op: Op, id: number, ok: Replies[Op]): Buffer {
   // Pages splice the publications' own bytes in; everything else is small.
-  if (op === 'join' || op === 'history') return writePage(id, ok as PageReply);
+  if (op === 'join' || op === 'history') return writePage(`{"id":${id},"ok":`, ok as PageReply, '}');
   return Buffer.from(`{"id":${id},"ok":${JSON.stringify(ok)}}`);
+}
+
+/** What the server API answers with: a reply's `ok` by itself, in the same bytes. */
+export function writeAnswer<Op extends RepliedOp>(op: Op, ok: Replies[Op]): Buffer {
+  return op === 'history' ? writePage('', ok as PageReply, '') : Buffer.from(JSON.stringify(ok));
+}
+
+/** What the server API answers with where a call failed. */
+export function writeErrorAnswer({ code, message, retryAfterMs }: CommandError): Buffer {
+  return Buffer.from(JSON.stringify({ error: { code, message, retryAfterMs } }));
 }
 
 /** A command's error. `id` is null where the line had none that could be read. */
@@ -50,22 +59,22 @@ export function writeLeft(room: string, code: LeftCode): Buffer {
   return Buffer.from(JSON.stringify({ push: 'left', room, code }));
 }
 
-/** The last push of a session. `afterMs` null: the client is not to reconnect. */
-export function writeDisconnect(reason: DisconnectReason, afterMs: number | null): Buffer {
+/** The last push of a session. `afterMs` null: the client is not to reconnect. `words` stand for the reason's name. */
+export function writeDisconnect(reason: DisconnectReason, afterMs: number | null, words: string = reason): Buffer {
+  const { code } = DISCONNECTS[reason];
   const reconnect = afterMs === null ? null : { afterMs };
-  return Buffer.from(JSON.stringify({ push: 'disconnect', code: DISCONNECTS[reason].code, reason, reconnect }));
+  return Buffer.from(JSON.stringify({ push: 'disconnect', code, reason: words, reconnect }));
 }
 
-function writePage(id: number, page: PageReply): Buffer {
-  const { messages, ...fields } = page;
+function writePage(start: string, { messages, ...fields }: PageReply, end: string): Buffer {
   // `messages` comes last, so that the rest is written as the prefix of the object.
   const head = JSON.stringify(fields).slice(0, -1);
-  const parts: Buffer[] = [Buffer.from(`{"id":${id},"ok":${head},"messages":[`)];
+  const parts: Buffer[] = [Buffer.from(`${start}${head},"messages":[`)];
   for (const publication of messages) {
     if (parts.length > 1) parts.push(COMMA);
     parts.push(splice('{', publication));
   }
-  parts.push(PAGE_END);
+  parts.push(Buffer.from(`]}${end}`));
   return Buffer.concat(parts);
 }
 

@@ -60,12 +60,15 @@ export class TcpServer {
       unacknowledged: new UnacknowledgedWatch({ timeoutMs: unacknowledgedMs, pollMs: unacknowledgedMs / LOOKS }),
     };
     this.server.maxConnections = settings.connectionsMax + REFUSALS_MAX;
+    this.server.on('drop', () => {
+      gateway.tally.refusals.dropped += 1;
+    });
   }
 
   /** Stops accepting, and sends away who has no session yet; sessions are the gateway's to end. */
   close(): void {
     this.server.close();
-    for (const socket of [...this.#modeless.keys()]) this.#refuse(socket, 'drain');
+    for (const socket of [...this.#modeless.keys()]) this.#sendAway(socket, 'drain');
   }
 
   #accept(socket: Socket): void {
@@ -77,11 +80,12 @@ export class TcpServer {
       this.#refuse(socket, refused);
       return;
     }
+    this.#gateway.tally.connections.tcp += 1;
     socket.once('close', () => this.#gateway.released(address));
     const { wheel } = this.#shared;
     const detector = new ModeDetector();
     const silent = new Timeout(() => socket.write(GREETING));
-    const modeless = new Timeout(() => this.#refuse(socket, 'connect_timeout'));
+    const modeless = new Timeout(() => this.#sendAway(socket, 'connect_timeout'));
     const forget = () => {
       wheel.clear(silent);
       wheel.clear(modeless);
@@ -93,8 +97,10 @@ export class TcpServer {
       if (mode === 'unknown') return;
       forget();
       socket.off('data', onData).off('end', onEnd).off('close', forget);
-      if (mode === 'foreign') socket.destroy();
-      else this.#open(socket, detector, mode);
+      if (mode === 'foreign') {
+        this.#gateway.tally.refusals.foreign += 1;
+        socket.destroy();
+      } else this.#open(socket, detector, mode);
     };
     const onEnd = () => socket.end();
     socket.on('data', onData).on('end', onEnd).on('close', forget);
@@ -109,6 +115,12 @@ export class TcpServer {
     transport.attach(this.#gateway.openSession(transport, dialect, mode === 'json'));
   }
 
+  /** {@link #refuse} for who was admitted. */
+  #sendAway(socket: Socket, reason: 'drain' | 'connect_timeout'): void {
+    this.#gateway.tally.refusals[reason] += 1;
+    this.#refuse(socket, reason);
+  }
+
   /** Sends a connection away that has no session; programs and people can read the line. */
   #refuse(socket: Socket, reason: DisconnectReason): void {
     this.#modeless.get(socket)?.();
@@ -118,8 +130,8 @@ export class TcpServer {
     }
     socket.end();
     socket.resume();
-    const { wheel } = this.#shared;
-    const refused = new Timeout(() => socket.destroy());
+    const { wheel, resets } = this.#shared;
+    const refused = new Timeout(() => resets.reset(socket));
     wheel.set(refused, CLOSE_TIMEOUT_MS);
     socket.once('close', () => wheel.clear(refused));
   }

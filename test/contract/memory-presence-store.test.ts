@@ -10,14 +10,14 @@ import {
   ReplicaUnderTest,
 } from './presence-store-fixture.ts';
 
-const SETTINGS = { leaseMs: 1_000, graceMs: 1_500, lastSeenMax: 1_000 };
+const SETTINGS = { leaseMs: 1_000, graceMs: 1_500, lastSeenMax: 1_000, partial: false };
 
 describePresenceStore('presence in memory', async () => openMemory(), { modelRuns: 400 });
 
 function openMemory(settings: Partial<typeof SETTINGS> = {}): PresenceStoreUnderTest & { presence: MemoryPresence } {
   vi.useFakeTimers();
-  const { leaseMs, graceMs, lastSeenMax } = { ...SETTINGS, ...settings };
-  const presence = new MemoryPresence({ leaseMs, graceMs, lastSeenMax });
+  const { leaseMs, graceMs, ...others } = { ...SETTINGS, ...settings };
+  const presence = new MemoryPresence({ leaseMs, graceMs, ...others });
   const asleep = new Set<ReplicaUnderTest>();
   return {
     presence,
@@ -53,19 +53,33 @@ function openMemory(settings: Partial<typeof SETTINGS> = {}): PresenceStoreUnder
 }
 
 describe('presence in memory', () => {
-  test('counts devices, users and rooms', async () => {
+  test('counts sessions, devices, users and rooms', async () => {
     const subject = openMemory();
     const { presence } = subject;
-    const counts = () => [presence.deviceCount, presence.userCount, presence.roomCount];
+    const counts = () => [presence.sessionCount, presence.deviceCount, presence.userCount, presence.roomCount];
     const a = await subject.replica();
-    expect(counts()).toEqual([0, 0, 0]);
+    expect(counts()).toEqual([0, 0, 0, 0]);
     await a.write(device('ann', 'online'), device('ann', 'away', { device: 'desk' }), device('bob', 'online'));
-    await a.write(joins('ann', 'r'), joins('bob', 'r'), joins('bob', 's'));
-    expect(counts()).toEqual([3, 2, 2]);
+    await a.write(joins('ann', 'r'), joins('bob', 'r'), joins('bob', 's'), device('bob', 'away', { session: 'new' }));
+    expect(counts()).toEqual([4, 3, 2, 2]);
     await a.write(device('ann', 'dnd'), gone('bob'), leaves('ann', 'r'), leaves('bob', 'r'));
-    expect(counts()).toEqual([2, 1, 1]);
-    await a.write(gone('ann'), gone('ann', { device: 'desk' }), leaves('bob', 's'));
-    expect(counts()).toEqual([0, 0, 0]);
+    expect(counts()).toEqual([3, 3, 2, 1]);
+    await a.write(gone('bob', { session: 'new' }), gone('ann', { device: 'desk' }), leaves('bob', 's'));
+    expect(counts()).toEqual([1, 1, 1, 0]);
+    await a.write(gone('ann'));
+    expect(counts()).toEqual([0, 0, 0, 0]);
+    await subject.dispose();
+  });
+
+  test('says that it is not all there is, where told so', async () => {
+    const subject = openMemory({ partial: true });
+    const a = await subject.replica();
+    await a.watchRooms('r');
+    expect(await a.store.readRoom('r', undefined, 1)).toMatchObject({ partial: true, count: 0 });
+    await a.write(device('ann', 'online'), joins('ann', 'r'));
+    expect(a.told()).toMatchObject([{ partial: true, count: 1 }]);
+    expect(await a.store.readRoom('r', undefined, 1)).toMatchObject({ partial: true, count: 1 });
+    expect(await a.store.readUsers(['ann', 'bob'], [])).toMatchObject([{ partial: true }, { partial: true }]);
     await subject.dispose();
   });
 

@@ -1,11 +1,11 @@
 import type { Status, UserPresence, UserState } from '../../src/presence/presence-state.ts';
 import type {
-  DeviceChange,
   MemberChange,
   PresenceBatch,
   PresenceReplica,
   PresenceStore,
   RoomChange,
+  SessionChange,
 } from '../../src/presence/presence-store.ts';
 
 /** An adapter's store, empty at first, that several replicas share. */
@@ -29,7 +29,7 @@ export interface PresenceStoreUnderTest {
   dispose(): Promise<void>;
 }
 
-type Change = DeviceChange | MemberChange;
+export type Change = SessionChange | MemberChange;
 
 /** A replica that keeps what is so on it, as changes come, and records what it is told. */
 export class ReplicaUnderTest implements PresenceReplica {
@@ -38,9 +38,11 @@ export class ReplicaUnderTest implements PresenceReplica {
   readonly userChanges: UserPresence[] = [];
   /** How often the store has asked for everything. */
   asked = 0;
+  /** What it was given then. */
+  given: readonly Change[] = [];
   /** What to do when something is told. */
   onTold: (() => void) | undefined;
-  readonly #devices = new Map<string, DeviceChange>();
+  readonly #sessions = new Map<string, SessionChange>();
   readonly #members = new Map<string, MemberChange>();
 
   constructor(store: PresenceStore) {
@@ -56,14 +58,15 @@ export class ReplicaUnderTest implements PresenceReplica {
   /** It happens here, and is not written yet. */
   happen(...changes: readonly Change[]): void {
     for (const change of changes) {
-      if ('device' in change) apply(this.#devices, `${change.user} ${change.device}`, change, change.state !== null);
+      if ('session' in change) apply(this.#sessions, change.session, change, change.state !== null);
       else apply(this.#members, `${change.room} ${change.user}`, change, change.present);
     }
   }
 
   everything(): PresenceBatch {
     this.asked += 1;
-    return { devices: [...this.#devices.values()], members: [...this.#members.values()] };
+    this.given = [...this.#sessions.values(), ...this.#members.values()];
+    return batchOf(this.given);
   }
 
   onRoomChange(change: RoomChange): void {
@@ -92,7 +95,7 @@ export class ReplicaUnderTest implements PresenceReplica {
 
 export function batchOf(changes: readonly Change[]): PresenceBatch {
   return {
-    devices: changes.filter((change) => 'device' in change),
+    sessions: changes.filter((change) => 'session' in change),
     members: changes.filter((change) => 'room' in change),
   };
 }
@@ -110,21 +113,21 @@ export function tickMs(): number {
   return lastAtMs;
 }
 
-export interface DeviceOptions {
+export interface SessionOptions {
   readonly device?: string;
   readonly session?: string;
   readonly text?: string;
   readonly atMs?: number;
 }
 
-/** A user's device has a status; without options it is the same device and session each time. */
-export function device(user: string, status: Status, options: DeviceOptions = {}): DeviceChange {
+/** A session of a user's device has a status; without options it is the same device and session each time. */
+export function device(user: string, status: Status, options: SessionOptions = {}): SessionChange {
   const { device: name = 'phone', session = `${user}/${name}`, text, atMs = tickMs() } = options;
   return { user, device: name, session, state: text === undefined ? { status } : { status, text }, atMs };
 }
 
 /** The session of `device` with the same options is gone. */
-export function gone(user: string, options: DeviceOptions = {}): DeviceChange {
+export function gone(user: string, options: SessionOptions = {}): SessionChange {
   return { ...device(user, 'online', options), state: null };
 }
 

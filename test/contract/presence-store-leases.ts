@@ -209,7 +209,7 @@ export function describeLeases(subjectNow: () => PresenceStoreUnderTest): void {
         expect(await readUser('ann')).toMatchObject({ status: 'offline' });
       });
 
-      test('does not take back a device that lives elsewhere by now', async () => {
+      test('takes nothing from a session of the device elsewhere, and ends without it', async () => {
         const b = await subject.replica();
         await sleep();
         await b.write(device('ann', 'away', { session: 'new' }), joins('ann', 'r'));
@@ -217,6 +217,7 @@ export function describeLeases(subjectNow: () => PresenceStoreUnderTest): void {
         watcher.told();
         await subject.resume(a);
         await subject.advance(renewedMs());
+        expect(await readUser('ann')).toMatchObject({ status: 'away', devices: 1 });
         await a.write(gone('ann'), leaves('ann', 'r'));
         await subject.settle();
         expect(watcher.told()).toEqual([]);
@@ -224,14 +225,34 @@ export function describeLeases(subjectNow: () => PresenceStoreUnderTest): void {
         expect(await namesInRoom('r')).toEqual(['ann', 'dan']);
       });
 
-      test('takes over a device that came from elsewhere meanwhile', async () => {
+      test('is replaced with the times of before, so that a status set elsewhere meanwhile stays', async () => {
         const b = await subject.replica();
-        await b.write(device('bob', 'away', { device: 'desk', session: 'old' }));
+        await sleep();
+        await b.write(device('bob', 'away', { session: 'new', text: 'out' }));
+        await subject.settle();
+        watcher.userChanges.splice(0);
+        await subject.resume(a);
+        await subject.advance(renewedMs());
+        await subject.settle();
+        expect(a.asked).toBe(1);
+        expect(watcher.userChanges).toEqual([]);
+        expect(await readUser('bob')).toMatchObject({ status: 'away', text: 'out', devices: 1 });
+        await b.write(gone('bob', { session: 'new' }));
+        expect(await readUser('bob')).toMatchObject({ status: 'dnd', devices: 1 });
+      });
+
+      test('is replaced by what is so now, also for a batch that says the opposite', async () => {
         await sleep();
         await subject.resume(a);
-        await a.write(device('bob', 'online', { device: 'desk', session: 'new' }));
-        await b.write(gone('bob', { device: 'desk', session: 'old' }));
-        expect(await readUser('bob')).toMatchObject({ status: 'dnd', devices: 2 });
+        // Made when both had gone; both have come back since.
+        const batch = batchOf([gone('ann'), leaves('ann', 'r'), leaves('dan', 'r')]);
+        a.happen(device('ann', 'online', { session: 'back' }));
+        await a.store.write(batch);
+        await subject.settle();
+        expect(watcher.told().flatMap(({ names }) => names?.left ?? [])).toEqual([]);
+        expect(await namesInRoom('r')).toEqual(['ann', 'dan']);
+        await subject.advance(goneMs());
+        expect(await namesInRoom('r')).toEqual(['ann', 'dan']);
       });
 
       test('and was reaped is taken anew, and everybody comes back', async () => {
@@ -247,6 +268,14 @@ export function describeLeases(subjectNow: () => PresenceStoreUnderTest): void {
         await subject.advance(goneMs());
         expect(await namesInRoom('r')).toEqual(['ann', 'dan']);
         expect(a.asked).toBe(1);
+      });
+
+      test('and was reaped leaves nothing of a batch that came too late', async () => {
+        await sleep(goneMs());
+        await subject.resume(a);
+        await a.store.write(batchOf([device('eve', 'online'), joins('eve', 'r')]));
+        expect(await namesInRoom('r')).toEqual(['ann', 'dan']);
+        expect(await readUser('eve')).toMatchObject({ devices: 0 });
       });
 
       test('and was reaped is taken anew by a write', async () => {

@@ -94,6 +94,52 @@ export function describePresenceStore(
         expect(await versionOf('r')).toBeGreaterThan(version);
       });
 
+      test('has a device as long as one of its sessions is there, whichever replica says so', async () => {
+        const [s1, s2, s3] = ['s1', 's2', 's3'].map((session) => ({ session, text: 'here' }));
+        await b.watchUsers('ann');
+        await b.write(device('ann', 'online', s3));
+        await a.write(device('ann', 'online', s1), device('ann', 'online', s2));
+        expect(await readUser('ann')).toMatchObject({ devices: 1 });
+        // The one that was told last ends first, and what is told again takes nothing away.
+        await a.write(gone('ann', s2));
+        await b.write(device('ann', 'online', s3));
+        await a.write(gone('ann', s1));
+        await a.write(gone('ann', s2));
+        expect(await readUser('ann')).toMatchObject({ status: 'online', devices: 1 });
+        await subject.settle();
+        expect(b.userChanges).toHaveLength(1);
+        await b.write(gone('ann', s3));
+        expect(await readUser('ann')).toMatchObject({ status: 'offline', devices: 0 });
+      });
+
+      test('is on each device as the session says whose status was set last', async () => {
+        const [early, late] = [tickMs(), tickMs()];
+        await a.write(device('ann', 'away', { session: 's2', text: 'late', atMs: late }));
+        await b.write(device('ann', 'dnd', { session: 's1', text: 'early', atMs: early }));
+        expect(await readUser('ann')).toMatchObject({ status: 'away', text: 'late', devices: 1 });
+        // By name among those set at once.
+        await b.write(device('ann', 'dnd', { session: 's1', text: 'same', atMs: late }));
+        expect(await readUser('ann')).toMatchObject({ status: 'dnd', text: 'same', devices: 1 });
+        await a.write(device('ann', 'online', { session: 's0', atMs: late }));
+        expect(await readUser('ann')).toMatchObject({ status: 'online', devices: 1 });
+        await a.write(device('ann', 'away', { device: 'desk', atMs: tickMs() }));
+        expect(await readUser('ann')).toMatchObject({ status: 'online', devices: 2 });
+        await a.write(gone('ann', { session: 's0' }), gone('ann', { session: 's2' }));
+        expect(await readUser('ann')).toMatchObject({ status: 'dnd', devices: 2 });
+      });
+
+      test('goes by the times that are told, and not by who is heard first', async () => {
+        const now = tickMs();
+        await a.write(device('ann', 'dnd', { session: 's1', atMs: now + 5_000 }));
+        await b.write(device('ann', 'away', { session: 's2', atMs: now }));
+        expect(await readUser('ann')).toMatchObject({ status: 'dnd' });
+        // Of one session the later word counts, whatever its clock did.
+        await a.write(device('ann', 'online', { session: 's1', text: 'back', atMs: now - 5_000 }));
+        expect(await readUser('ann')).toMatchObject({ status: 'away' });
+        await b.write(gone('ann', { session: 's2' }));
+        expect(await readUser('ann')).toMatchObject({ status: 'online', text: 'back', devices: 1 });
+      });
+
       test('keeps a device that has come back under another session, here or elsewhere', async () => {
         await a.write(device('ann', 'online', { session: 's1' }), joins('ann', 'r'));
         await b.watchUsers('ann');
@@ -265,6 +311,7 @@ export function describePresenceStore(
             left: [{ user: 'bob', status: 'dnd', devices: 1 }],
             changed: [{ user: 'ann', status: 'away', text: 'out', devices: 1 }],
           },
+          partial: false,
         });
       });
 
@@ -289,9 +336,10 @@ export function describePresenceStore(
         const state = { user: 'ann', status: 'dnd', devices: 2 };
         for (const replica of [a, b]) {
           const told = [...replica.told()].sort((x, y) => (x.room < y.room ? -1 : 1));
+          const names = { joined: [], left: [], changed: [state] };
           expect(told).toEqual([
-            { room: 'r', version: await versionOf('r'), count: 1, names: { joined: [], left: [], changed: [state] } },
-            { room: 's', version: await versionOf('s'), count: 2, names: { joined: [], left: [], changed: [state] } },
+            { room: 'r', version: await versionOf('r'), count: 1, names, partial: false },
+            { room: 's', version: await versionOf('s'), count: 2, names, partial: false },
           ]);
           expect(told[0]?.version).toBeGreaterThan(versions[0] ?? Number.NaN);
           expect(told[1]?.version).toBeGreaterThan(versions[1] ?? Number.NaN);
@@ -313,6 +361,25 @@ export function describePresenceStore(
         expect(told.map(({ count }) => count)).toEqual(writes.map((_, i) => 1 - (i % 2)));
         const versions = told.map(({ version }) => version);
         expect(versions).toEqual([...new Set(versions)].sort((x, y) => x - y));
+      });
+
+      test('may be written again, and a newer one before it that is about something else', async () => {
+        await a.write(device('dan', 'online'), joins('dan', 'r'));
+        await b.watchRooms('r');
+        const first = [device('ann', 'dnd'), joins('ann', 'r'), gone('dan'), leaves('dan', 'r')];
+        await a.write(...first);
+        const version = await versionOf('r');
+        await a.write(...first);
+        expect(await versionOf('r')).toBe(version);
+        await a.write(device('bob', 'online'), joins('bob', 'r'));
+        const after = await versionOf('r');
+        await a.write(...first);
+        await subject.settle();
+        expect(await versionOf('r')).toBe(after);
+        expect(b.told().map(namesIn)).toEqual([
+          { joined: ['ann'], left: ['dan'], changed: [] },
+          { joined: ['bob'], left: [], changed: [] },
+        ]);
       });
 
       test('without anything in it is nothing', async () => {

@@ -150,8 +150,8 @@ export class TcpClient extends Client {
     });
   }
 
-  static async open(port: number, host = '127.0.0.1'): Promise<TcpClient> {
-    const socket = connectTcp({ port, host, allowHalfOpen: false });
+  static async open(port: number, host = '127.0.0.1', localAddress?: string): Promise<TcpClient> {
+    const socket = connectTcp({ port, host, allowHalfOpen: false, ...(localAddress && { localAddress }) });
     await once(socket, 'connect');
     return new TcpClient(socket);
   }

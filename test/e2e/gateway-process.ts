@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+/** Another build can be tested, as one that nobody makes anew meanwhile. */
+const MAIN = process.env.TIDEGATE_TEST_MAIN ?? fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 export interface Ports {
   readonly http: number;

@@ -24,6 +24,8 @@ export async function presence(session: Session, command: PresenceCommand, conte
     if (room !== undefined) {
       requireHearRoom(session.identity, room);
       session.reply('presence', id, await roomPresence(room, after, context));
+      const watch = session.memberships?.get(room)?.watch;
+      if (watch) watch.hasLooked = true;
     } else if (user !== undefined) {
       const [known] = await readUsers(session, [user], context);
       if (known !== undefined) session.reply('presence', id, userReply(known));

@@ -1,4 +1,5 @@
 import type { RoomLog } from '../../fanout/room-log.ts';
+import type { Tally } from '../../observability/tally.ts';
 import { BOUNDS } from '../../protocol/bounds.ts';
 import type { PublishCommand } from '../../protocol/commands.ts';
 import { CommandError } from '../../protocol/errors.ts';
@@ -9,14 +10,21 @@ import type { Session } from '../session.ts';
 /** Milliseconds after which a publish whose predecessor failed may be resent: the one before it goes first. */
 const FAILED_BEFORE_RETRY_MS = 100;
 
+export interface AppendContext {
+  readonly log: RoomLog;
+  readonly tally: Tally;
+}
+
 /** Appends a publication, and tells where it stands when it is durable and this node's own tail has had it. */
 export async function append(
   caller: Caller,
   { room, mid, data, after }: Pick<PublishCommand, 'room' | 'mid' | 'data' | 'after'>,
-  log: RoomLog,
+  { log, tally }: AppendContext,
 ): Promise<PublishReply> {
   requirePublish(caller, room);
+  const startedMs = performance.now();
   const { position, duplicate } = await log.append({ room, from: caller.user, mid, data, after });
+  tally.publishAppend.observeMs(performance.now() - startedMs);
   return { room, mid, epoch: position.epoch, offset: position.offset, duplicate };
 }
 
@@ -24,7 +32,7 @@ export async function append(
 export async function publish(
   session: Session,
   command: PublishCommand,
-  log: RoomLog,
+  context: AppendContext,
   limited: CommandError | null,
 ): Promise<void> {
   const { room, mid, after } = command;
@@ -36,7 +44,7 @@ export async function publish(
     if (after !== undefined && session.failedMids?.has(midKey(room, after))) {
       throw new CommandError('overloaded', `after: the publish ${after} failed`, FAILED_BEFORE_RETRY_MS);
     }
-    session.reply('publish', command.id, await append(session.identity, command, log));
+    session.reply('publish', command.id, await append(session.identity, command, context));
   } catch (error) {
     rememberFailure(session, midKey(room, mid));
     throw error;

@@ -1,6 +1,6 @@
 import { type CaughtUp, continueToPresent, newestToPresent } from '../../fanout/catch-up.ts';
 import type { Hub, Reading } from '../../fanout/hub.ts';
-import type { Page, ReadRequest, RoomLog } from '../../fanout/room-log.ts';
+import type { Page, ReadRequest } from '../../fanout/room-log.ts';
 import type { RoomWatch } from '../../presence/room-feed.ts';
 import { BOUNDS } from '../../protocol/bounds.ts';
 import type { HistoryCommand, JoinCommand, LeaveCommand, PresenceMode } from '../../protocol/commands.ts';
@@ -14,9 +14,9 @@ import type { UnsharedBytes } from '../outbox.ts';
 import type { Session } from '../session.ts';
 import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { type PresenceContext, roomPresence } from './presence.ts';
+import type { AppendContext } from './publish.ts';
 
-export interface RoomsContext extends PresenceContext {
-  readonly log: RoomLog;
+export interface RoomsContext extends PresenceContext, AppendContext {
   readonly hub: Hub;
   readonly unshared: UnsharedBytes;
   readonly wheel: TimerWheel;

@@ -4,6 +4,7 @@ import { Session, type SessionHost } from '../../../src/gateway/session.ts';
 import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
 import { Grants } from '../../../src/identity/grants.ts';
 import type { SessionRates } from '../../../src/limits/session-limits.ts';
+import { Tally } from '../../../src/observability/tally.ts';
 import { BOUNDS } from '../../../src/protocol/bounds.ts';
 import type { Command } from '../../../src/protocol/commands.ts';
 import type { Dialect } from '../../../src/protocol/dialect.ts';
@@ -23,6 +24,7 @@ class FakeHost implements SessionHost {
   readonly wheel = new TimerWheel();
   readonly liveness = SETTINGS.liveness;
   rates: SessionRates = SETTINGS.rates;
+  readonly tally = new Tally();
   readonly dispatched: Command[] = [];
   endedCount = 0;
   leaving: boolean | null = null;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { BOUNDS } from '../../../src/protocol/bounds.ts';
 import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
 import { hasLoneSurrogateEscape } from '../../../src/protocol/json-scan.ts';
 import { OPS, type ReadResult, readLine, readText } from '../../../src/protocol/reader.ts';
@@ -7,10 +8,17 @@ import { writeError } from '../../../src/protocol/writer.ts';
 import { jsonText } from './arbitraries.ts';
 
 const SAMPLES = [
-  '{"op":"connect","id":1,"user":"ann","device":"d","client":"c/1"}',
-  '{"op":"join","id":2,"room":"lobby","since":{"epoch":"e","offset":7},"history":3}',
+  '{"op":"connect","id":1,"token":"a.b.c","user":"ann","device":"d","client":"c/1","heartbeat":false}',
+  '{"op":"refresh","id":1,"token":"a.b.c"}',
+  '{"op":"join","id":2,"room":"lobby","since":{"epoch":"e","offset":7},"history":3,"presence":"full","visible":false}',
   '{"op":"leave","id":3,"room":"lobby"}',
   '{"op":"publish","id":4,"room":"lobby","mid":"m","data":{"text":"h\\u00e9"},"after":"l"}',
+  '{"op":"signal","id":4,"room":"lobby","data":{"typing":true}}',
+  '{"op":"presence","id":4,"room":"lobby","after":"ann"}',
+  '{"op":"presence","id":4,"user":"ann"}',
+  '{"op":"watch","id":4,"users":["ann","bob"]}',
+  '{"op":"unwatch","id":4,"users":["ann"]}',
+  '{"op":"status","id":4,"status":"away","text":"t\\u00e9a"}',
   '{"op":"history","id":5,"room":"lobby","after":{"epoch":"e","offset":7},"limit":3}',
   '{"op":"ping","id":6}',
   '{"op":"quit","id":7}',
@@ -86,8 +94,12 @@ describe('readLine', () => {
   });
 
   it('never throws for JSON of whatever members', () => {
-    const key = fc.constantFrom('op', 'id', 'room', 'since', 'mid', 'data', '\\u0069d', '__proto__', 'limit', 'after');
-    const value = fc.oneof(fc.constantFrom('"join"', '"history"', '"publish"', '"a"', '1'), jsonText);
+    const key = fc.constantFrom(
+      ...['op', 'id', 'room', 'since', 'mid', 'data', '\\u0069d', '__proto__', 'limit', 'after'],
+      ...['token', 'heartbeat', 'presence', 'visible', 'user', 'users', 'status', 'text'],
+    );
+    const op = fc.constantFrom(...OPS.map((name) => `"${name}"`));
+    const value = fc.oneof(op, fc.constantFrom('"a"', '["a"]', 'true', '1'), jsonText);
     fc.assert(
       fc.property(fc.array(fc.tuple(key, value), { maxLength: 20 }), (members) => {
         expectSound(readText(`{${members.map(([k, v]) => `"${k}":${v}`).join()}}`));
@@ -134,6 +146,37 @@ describe('readLine', () => {
       { numRuns: 2_000 },
     );
     expect(accepted).toBeGreaterThan(500);
+  });
+
+  it('hands on the data of every signal as of a publish, and of no other lengths', () => {
+    const long = fc.tuple(jsonText, fc.integer({ min: 1_000, max: 1_030 })).map(([raw, length]) => {
+      return `[${raw},"${'x'.repeat(Math.max(length - Buffer.byteLength(raw) - 5, 0))}"]`;
+    });
+    fc.assert(
+      fc.property(fc.oneof(jsonText, long), (raw) => {
+        const publish = readLine(Buffer.from(`{"op":"publish","id":1,"room":"a","mid":"m","data":${raw}}`));
+        const signal = readLine(Buffer.from(`{"op":"signal","id":1,"room":"a","data":${raw}}`));
+        if ('command' in publish && Buffer.byteLength(raw.trim()) <= BOUNDS.signalBytesMax) {
+          const { data } = publish.command as { data: string };
+          expect(signal).toEqual({ command: { op: 'signal', id: 1, room: 'a', data } });
+        } else {
+          expect(signal).toHaveProperty('refusal.id', 1);
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('bounds the text of a status by its bytes, however it is written', () => {
+    const part = fc.constantFrom('a', 'é', '漢', '😀', '\\u0041', '\\u00e9', '\\ud83d\\ude00', '\\n', '\\"');
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 30, maxLength: 160 }), (parts) => {
+        const text = JSON.parse(`"${parts.join('')}"`) as string;
+        const result = readText(`{"op":"status","id":1,"status":"dnd","text":"${parts.join('')}"}`);
+        if (Buffer.byteLength(text) > BOUNDS.statusTextBytesMax) expect(result).toHaveProperty('refusal.id', 1);
+        else expect(result).toEqual({ command: { op: 'status', id: 1, status: 'dnd', text } });
+      }),
+    );
   });
 
   it('accepts nothing that it would refuse in another order of keys', () => {

@@ -5,10 +5,22 @@ import { CommandError, type ErrorCode } from '../../../src/protocol/errors.ts';
 import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
 import { LineSplitter, OVERSIZE } from '../../../src/protocol/line-splitter.ts';
 import type { Gap, Position } from '../../../src/protocol/position.ts';
+import type { LeftCode, RoomPresencePush, UserPresencePush } from '../../../src/protocol/presence-push.ts';
 import { OPS, readLine } from '../../../src/protocol/reader.ts';
 import type { RepliedOp, Replies } from '../../../src/protocol/replies.ts';
 import { TextDialect } from '../../../src/protocol/text-dialect.ts';
-import { writeDisconnect, writeError, writeMessage, writeReply, writeResync } from '../../../src/protocol/writer.ts';
+import {
+  HEARTBEAT,
+  writeDisconnect,
+  writeError,
+  writeLeft,
+  writeMessage,
+  writeReply,
+  writeResync,
+  writeRoomPresence,
+  writeSignal,
+  writeUserPresence,
+} from '../../../src/protocol/writer.ts';
 import { type Mode, ModeDetector } from '../../../src/tcp/mode.ts';
 import { bytesOf, loadVectors, type PublicationVector, publicationOf, type Text, textOf, written } from './vectors.ts';
 
@@ -92,9 +104,21 @@ const pushes = loadVectors<{
   messages: { name: string; publication: PublicationVector; line: Text }[];
   replies: { name: string; op: RepliedOp; id: number; ok: object; line: Text }[];
   errors: { name: string; id: number | null; error: ErrorVector; line: Text }[];
+  presences: { name: string; push: PresencePush; line: Text }[];
+  signals: { name: string; room: string; from: string; data: Text; line: Text }[];
+  lefts: { name: string; room: string; code: LeftCode; line: Text }[];
+  heartbeats: { name: string; line: Text }[];
   resyncs: { name: string; room: string; position: Position; gap?: Gap; line: Text }[];
-  disconnects: { name: string; reason: DisconnectReason; reconnects: boolean; afterMs: number | null; line: Text }[];
+  disconnects: (Disconnect & { name: string; reconnects: boolean; line: Text })[];
 }>('pushes');
+
+type PresencePush = RoomPresencePush | UserPresencePush;
+
+interface Disconnect {
+  readonly reason: DisconnectReason;
+  readonly afterMs: number | null;
+  readonly words?: string;
+}
 
 interface ErrorVector {
   readonly code: ErrorCode;
@@ -115,17 +139,53 @@ describe('pushes.json', () => {
     expect(writeError(id, errorOf(error)).toString()).toBe(textOf(line));
   });
 
+  it.each(pushes.presences)('presences: $name', ({ push, line }) => {
+    const written = isOfRoom(push) ? writeRoomPresence(push) : writeUserPresence(push);
+    expect(written.toString()).toBe(textOf(line));
+  });
+
+  it.each(pushes.signals)('signals: $name', ({ room, from, data, line }) => {
+    expect(writeSignal(room, from, textOf(data)).toString()).toBe(textOf(line));
+  });
+
+  it.each(pushes.lefts)('lefts: $name', ({ room, code, line }) => {
+    expect(writeLeft(room, code).toString()).toBe(textOf(line));
+  });
+
+  it.each(pushes.heartbeats)('heartbeats: $name', ({ line }) => {
+    expect(HEARTBEAT.toString()).toBe(textOf(line));
+  });
+
   it.each(pushes.resyncs)('resyncs: $name', ({ room, position, gap, line }) => {
     expect(writeResync(room, position, gap).toString()).toBe(textOf(line));
   });
 
   it.each(pushes.disconnects)('disconnects: $name', (vector) => {
-    expect(writeDisconnect(vector.reason, vector.afterMs).toString()).toBe(textOf(vector.line));
+    expect(writeDisconnect(vector.reason, vector.afterMs, vector.words).toString()).toBe(textOf(vector.line));
     expect(reconnects(vector.reason)).toBe(vector.reconnects);
   });
 
-  it('names every disconnect', () => {
-    expect(pushes.disconnects.map(({ reason }) => reason).sort()).toEqual(Object.keys(DISCONNECTS).sort());
+  it('names every disconnect, and has a reply of every op', () => {
+    expect(new Set(pushes.disconnects.map(({ reason }) => reason))).toEqual(new Set(Object.keys(DISCONNECTS)));
+    const replied = OPS.filter((op) => op !== 'quit' && op !== 'pong');
+    expect(new Set(pushes.replies.map(({ op }) => op))).toEqual(new Set(replied));
+  });
+
+  it('is the same in both JSON dialects', () => {
+    for (const { framing, ...dialect } of [ndjsonDialect, websocketDialect]) {
+      for (const { push, line } of pushes.presences) {
+        const payloads = isOfRoom(push) ? framing.roomPresence(push) : framing.userPresence(push);
+        expect(payloads.map(String)).toEqual([textOf(line)]);
+      }
+      for (const { room, from, data, line } of pushes.signals) {
+        expect(framing.signal(room, from, textOf(data))?.toString()).toBe(textOf(line));
+      }
+      for (const { room, code, line } of pushes.lefts) expect(dialect.left(room, code).map(String)).toEqual([line]);
+      for (const { line } of pushes.heartbeats) expect(dialect.heartbeat().map(String)).toEqual([line]);
+      for (const { reason, afterMs, words, line } of pushes.disconnects) {
+        expect(dialect.disconnect(reason, afterMs, words).map(String)).toEqual([line]);
+      }
+    }
   });
 });
 
@@ -137,7 +197,11 @@ interface Step {
   readonly reply?: { op: RepliedOp; id: number; ok: object };
   readonly error?: ErrorVector & { id: number | null };
   readonly resync?: { room: string; position: Position; gap?: Gap };
-  readonly disconnect?: { reason: DisconnectReason; afterMs: number | null };
+  readonly presence?: PresencePush;
+  readonly signal?: { room: string; from: string; data: string };
+  readonly left?: { room: string; code: LeftCode };
+  readonly heartbeat?: true;
+  readonly disconnect?: Disconnect;
   readonly shown?: readonly Shown[];
 }
 
@@ -160,11 +224,22 @@ describe('text-mode.json', () => {
   });
 });
 
-function say(dialect: TextDialect, { reply, error, resync, disconnect }: Step): readonly Buffer[] {
+function say(dialect: TextDialect, step: Step): readonly Buffer[] {
+  const { reply, error, resync, presence, signal, left, heartbeat, disconnect } = step;
   if (reply !== undefined) return dialect.reply(reply.op, reply.id, okOf(reply.ok));
   if (error !== undefined) return dialect.error(error.id, errorOf(error));
   if (resync !== undefined) return dialect.resync(resync.room, resync.position, resync.gap);
-  if (disconnect !== undefined) return dialect.disconnect(disconnect.reason, disconnect.afterMs);
+  if (presence !== undefined) {
+    const { framing } = dialect;
+    return isOfRoom(presence) ? framing.roomPresence(presence) : framing.userPresence(presence);
+  }
+  if (signal !== undefined) {
+    const payload = dialect.framing.signal(signal.room, signal.from, signal.data);
+    return payload === null ? [] : [payload];
+  }
+  if (left !== undefined) return dialect.left(left.room, left.code);
+  if (heartbeat !== undefined) return dialect.heartbeat();
+  if (disconnect !== undefined) return dialect.disconnect(disconnect.reason, disconnect.afterMs, disconnect.words);
   throw new Error('a step that says nothing');
 }
 
@@ -207,6 +282,10 @@ function okOf(ok: object): Replies[RepliedOp] {
 
 function errorOf({ code, message, retryAfterMs }: ErrorVector): CommandError {
   return new CommandError(code, message, retryAfterMs);
+}
+
+function isOfRoom(push: PresencePush): push is RoomPresencePush {
+  return 'room' in push;
 }
 
 function isContains(shown: Shown): shown is { readonly contains: string } {

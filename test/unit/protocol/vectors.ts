@@ -34,11 +34,16 @@ export function publicationOf({ value, ...rest }: PublicationVector): Publicatio
   return { ...rest, partition: 0, value: bytesOf(value) };
 }
 
-/** A value with the texts in it written out, however deep they stand. */
+/** A value with the texts in it written out, however deep they stand. `users` is a list of texts, not one in parts. */
 export function written(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value) || 'repeat' in value || 'hex' in value) return textOf(value as Text);
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, written(inner)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      key === 'users' ? (inner as readonly Text[]).map(textOf) : written(inner),
+    ]),
+  );
 }
 
 function isParts(text: Text): text is readonly Text[] {

@@ -2,11 +2,19 @@ import type { Writable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as ws from 'ws';
+import type { UserState } from '../../../src/presence/presence-state.ts';
 import { BOUNDS } from '../../../src/protocol/bounds.ts';
 import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
+import type { RoomPresencePush } from '../../../src/protocol/presence-push.ts';
 import { encodeValue, type Publication } from '../../../src/protocol/publication.ts';
 import { readLine } from '../../../src/protocol/reader.ts';
-import { writeMessage, writeReply } from '../../../src/protocol/writer.ts';
+import {
+  writeMessage,
+  writeReply,
+  writeRoomPresence,
+  writeSignal,
+  writeUserPresence,
+} from '../../../src/protocol/writer.ts';
 import { jsonText } from './arbitraries.ts';
 
 /** A client's decoder; the library exports it, and its types don't know. */
@@ -70,6 +78,74 @@ describe('writeMessage', () => {
   });
 });
 
+describe('writeSignal', () => {
+  it('is JSON of the signal, with the data byte for byte', () => {
+    fc.assert(
+      fc.property(name, name, data, (room, from, json) => {
+        const line = writeSignal(room, from, json).toString();
+        expect(JSON.parse(line)).toEqual({ push: 'signal', room, from, data: JSON.parse(json) });
+        expect(line.endsWith(`,"data":${json}}`)).toBe(true);
+        expect(line.includes('\n')).toBe(false);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+const state = fc.record(
+  {
+    user: name,
+    status: fc.constantFrom('online', 'away', 'dnd', 'offline'),
+    text: fc.string({ unit: 'binary', maxLength: 20 }).filter((text) => text.isWellFormed()),
+    devices: fc.nat(),
+  },
+  { requiredKeys: ['user', 'status', 'devices'] },
+) as fc.Arbitrary<UserState>;
+
+describe('writeRoomPresence and writeUserPresence', () => {
+  it('are one line of JSON of the push, whatever the texts', () => {
+    const list = fc.array(state, { minLength: 1, maxLength: 4 });
+    const push = fc.record(
+      {
+        room: name,
+        version: fc.maxSafeNat(),
+        count: fc.nat(),
+        partial: fc.boolean(),
+        joined: list,
+        left: list,
+        changed: list,
+      },
+      { requiredKeys: ['room', 'version', 'count', 'partial'] },
+    ) as fc.Arbitrary<RoomPresencePush>;
+    fc.assert(
+      fc.property(push, state, fc.maxSafeNat(), (ofRoom, user, lastSeenMs) => {
+        for (const [line, expected] of [
+          [writeRoomPresence(ofRoom), ofRoom],
+          [writeUserPresence({ ...user, lastSeenMs }), { ...user, lastSeenMs }],
+        ] as const) {
+          expect(JSON.parse(line.toString())).toEqual({ push: 'presence', ...expected });
+          expect(line.includes('\n')).toBe(false);
+        }
+      }),
+    );
+  });
+
+  it('stays within the bound for as many of the longest names and texts as one push tells', () => {
+    const joined = longestUsers(BOUNDS.presencePageMax);
+    const room = 'r'.repeat(BOUNDS.roomBytesMax);
+    const last = Number.MAX_SAFE_INTEGER;
+    const push = { room, version: last, count: last, partial: false, joined };
+    expect(writeRoomPresence(push).length).toBeLessThan(BOUNDS.serverFrameBytesMax);
+  });
+});
+
+/** Users whose states are as long as JSON can be of them. */
+function longestUsers(count: number): UserState[] {
+  const user = 'u'.repeat(BOUNDS.userBytesMax);
+  const text = '\u0001'.repeat(BOUNDS.statusTextBytesMax);
+  return Array.from({ length: count }, () => ({ user, status: 'offline', text, devices: Number.MAX_SAFE_INTEGER }));
+}
+
 describe('writeReply', () => {
   it('is JSON of a page, with the data of each message byte for byte', () => {
     const position = fc.record({ epoch: printable, offset: fc.integer({ min: -1, max: Number.MAX_SAFE_INTEGER }) });
@@ -108,6 +184,11 @@ describe('writeReply', () => {
     const page = { room, position, more: true, gap: { from: position, to: position }, messages };
     const overhead = writeReply('history', offset, page).length - messages.length * value.length;
     expect(overhead + BOUNDS.pageBytesMax).toBeLessThan(BOUNDS.serverFrameBytesMax);
+    // A join's reply may have the fullest page of presence beside it.
+    const users = longestUsers(BOUNDS.presencePageMax);
+    const presence = { count: offset, version: offset, users, more: true, partial: false };
+    const join = writeReply('join', offset, { ...page, recovered: false, presence }).length;
+    expect(join - messages.length * value.length + BOUNDS.pageBytesMax).toBeLessThan(BOUNDS.serverFrameBytesMax);
   });
 });
 

@@ -1,0 +1,31 @@
+import { BOUNDS } from '../../protocol/bounds.ts';
+import { DISCONNECTS, type DisconnectReason } from '../../protocol/disconnects.ts';
+import { oneOf, optional, printable } from '../../protocol/fields.ts';
+import { writeAnswer } from '../../protocol/writer.ts';
+import { userPresence } from '../handlers/presence.ts';
+import { type Call, getCall, postCall, writeSessionCount } from './call.ts';
+
+interface Disconnect {
+  readonly code?: number;
+  readonly reason?: string;
+}
+
+const REASONS: ReadonlyMap<number, DisconnectReason> = new Map(
+  (Object.keys(DISCONNECTS) as DisconnectReason[]).map((reason) => [DISCONNECTS[reason].code, reason]),
+);
+
+export const USER_CALLS: readonly Call[] = [
+  getCall('/api/v1/users/{user}/presence', {}, async (user, _query, { rooms }) =>
+    writeAnswer('presence', await userPresence(user, rooms)),
+  ),
+
+  postCall<Disconnect>(
+    '/api/v1/users/{user}/disconnect',
+    { code: optional(oneOf([...REASONS.keys()])), reason: optional(printable(BOUNDS.disconnectReasonBytesMax)) },
+    async (user, { code = DISCONNECTS.kicked.code, reason: words }, { sessions }) => {
+      const ended = sessions.ofUser(user);
+      for (const session of ended) session.disconnect(REASONS.get(code) ?? 'kicked', words);
+      return writeSessionCount(ended.length);
+    },
+  ),
+];

@@ -1,0 +1,81 @@
+import { expect, test, vi } from 'vitest';
+import { Hub } from '../../../src/fanout/hub.ts';
+import { Tally } from '../../../src/observability/tally.ts';
+import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
+import { encodeValue, type Publication } from '../../../src/protocol/publication.ts';
+import { TextDialect } from '../../../src/protocol/text-dialect.ts';
+import { FakeSubscriber } from '../hub/fake-subscriber.ts';
+
+const SETTINGS = { tickMaxMs: 0, tickBytesMax: 100_000, recentBytesMax: 1_000 };
+
+function publication(room: string, offset: number, ts = Date.now()): Publication {
+  return { room, partition: 0, epoch: 'e', offset, ts, value: encodeValue(room, 'ann', 'm', String(offset)) };
+}
+
+function open(onTick = () => {}) {
+  const tally = new Tally();
+  return { tally, hub: new Hub({ partitions: 1, ends: () => [-1] }, SETTINGS, onTick, tally) };
+}
+
+const total = ({ counts }: { counts: readonly number[] }) => counts.reduce((sum, count) => sum + count, 0);
+
+test('publications are counted once, deliveries once a member, rooms without members not at all', () => {
+  const { hub, tally } = open();
+  for (const framing of [ndjsonDialect.framing, websocketDialect.framing, ndjsonDialect.framing]) {
+    hub.subscribe(new FakeSubscriber(framing), 'a').goLive(-1);
+  }
+  hub.subscribe(new FakeSubscriber(ndjsonDialect.framing), 'b').goLive(-1);
+  hub.subscribe(new FakeSubscriber(ndjsonDialect.framing), 'joining');
+  hub.receive([publication('a', 0), publication('b', 1), publication('a', 2), publication('joining', 3)]);
+  hub.receive([publication('nobody', 4)]);
+  expect(tally).toMatchObject({ publications: 0, deliveries: 0 });
+  hub.flush();
+  expect(tally).toMatchObject({ publications: 3, deliveries: 7 });
+  expect(total(tally.appendDeliver)).toBe(3);
+  // One room tick each.
+  expect(total(tally.tailDeliver)).toBe(2);
+});
+
+test('what a member has from its join is not counted as delivered', () => {
+  const { hub, tally } = open();
+  hub.subscribe(new FakeSubscriber(ndjsonDialect.framing), 'a').goLive(-1);
+  const late = new FakeSubscriber(ndjsonDialect.framing);
+  hub.receive([publication('a', 0), publication('a', 1), publication('a', 2)]);
+  hub.subscribe(late, 'a').goLive(1);
+  hub.flush();
+  expect(late.heard).toHaveLength(1);
+  expect(tally).toMatchObject({ publications: 3, deliveries: 4 });
+});
+
+test('both latencies end when the pushes were handed to the sockets', () => {
+  vi.useFakeTimers();
+  try {
+    const { hub, tally } = open(() => vi.advanceTimersByTime(30));
+    hub.subscribe(new FakeSubscriber(ndjsonDialect.framing), 'a').goLive(-1);
+    const ts = Date.now() - 200;
+    hub.receive([publication('a', 0, ts), publication('a', 1, ts + 100)]);
+    vi.advanceTimersByTime(20);
+    // The first one's tick has ended by itself, after its 30 ms.
+    expect(tally.tailDeliver.sumSeconds).toBeGreaterThanOrEqual(0.03);
+    expect(tally.tailDeliver.sumSeconds).toBeLessThanOrEqual(0.05);
+    expect(tally.appendDeliver.sumSeconds).toBeCloseTo(0.3 + 2 * tally.tailDeliver.sumSeconds, 5);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('signals are counted for those who are told of them', () => {
+  const { hub, tally } = open();
+  let pushes = 0;
+  for (const { framing } of [ndjsonDialect, websocketDialect, new TextDialect()]) {
+    const push = () => {
+      pushes += 1;
+    };
+    hub.subscribe({ framing, push, resync() {} }, 'a').goLive(-1);
+  }
+  hub.signal('a', 'ann', '1');
+  hub.signal('nobody', 'ann', '1');
+  // People in text mode are not told.
+  expect(pushes).toBe(2);
+  expect(tally.signalPushes).toBe(2);
+});
