@@ -13,7 +13,7 @@ const PRELOAD = new URL('./servers/gc-on-signal.ts', import.meta.url).href;
 /** Once nobody was told of presence for so long, what a server has to say of the last joins has been said. */
 const QUIET_MS = 1_000;
 /** For planning: what starting, warming up, connecting, collecting garbage, checking and stopping take in one turn. */
-const OVERHEAD_MS = 6_000;
+const OVERHEAD_MS = 13_000;
 const SESSION_MS = 0.5;
 const SNAPSHOTS_MS = 15_000;
 /** Beyond this many times what was planned a load process is stuck. */

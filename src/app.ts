@@ -46,6 +46,8 @@ export interface App {
 const TICK_BYTES_MAX = 65_536;
 /** Milliseconds between two looks at what is due: no timeout is more precise. */
 const WHEEL_TICK_MS = 25;
+/** Milliseconds by which timeouts move on at most when the process could not run: below all of them. */
+const WHEEL_STEP_MS_MAX = 250;
 /** Milliseconds for which this process is taken to live without having said so. */
 const LEASE_MS = 10_000;
 /** Users who are offline whose last time is remembered. */
@@ -87,7 +89,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     graceMs: config.graceMs,
     lastSeenMax: LAST_SEEN_MAX,
   });
-  const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS });
+  const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS, stepMsMax: WHEEL_STEP_MS_MAX });
   const tally = new Tally();
   const gateway = new Gateway(log, presence.replica(), wheel, gatewaySettings(config, keys, tally), logger, tally);
   await gateway.open();

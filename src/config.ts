@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { isIPv4 } from 'node:net';
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { Grants } from './identity/grants.ts';
+import { isKeySetUrl } from './identity/remote-key-set.ts';
 import { isWeakSecret, SECRET_BYTES_MIN } from './identity/shared-secret.ts';
 import type { Rate } from './protocol/replies.ts';
 
@@ -217,7 +219,7 @@ export function describeVariables(): string {
 
 /** Whether an address is this machine's own, which nobody else can reach. */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127\./.test(host);
+  return host === 'localhost' || host === '::1' || host === '[::1]' || (isIPv4(host) && host.startsWith('127.'));
 }
 
 function checkTogether(config: Config): void {
@@ -244,8 +246,10 @@ function checkTokens({ auth, host, jwtSecret, jwksUrl }: Config): void {
   if ((jwtSecret === null) === (jwksUrl === null)) {
     throw new ConfigError('TIDEGATE_AUTH: "jwt" needs either TIDEGATE_JWT_SECRET or TIDEGATE_JWKS_URL');
   }
-  if (jwksUrl !== null && !(URL.canParse(jwksUrl) && /^https?:$/.test(new URL(jwksUrl).protocol))) {
-    throw new ConfigError('TIDEGATE_JWKS_URL: the value given is not valid; expected an http or https URL');
+  if (jwksUrl !== null && !isKeySetUrl(jwksUrl)) {
+    throw new ConfigError(
+      'TIDEGATE_JWKS_URL: the value given is not valid; expected an http or https URL without user and password',
+    );
   }
   if (jwtSecret !== null && isWeakSecret(jwtSecret) && !isLoopback(host)) {
     throw new ConfigError(`TIDEGATE_JWT_SECRET: too short to be safe; expected at least ${SECRET_BYTES_MIN} bytes`);

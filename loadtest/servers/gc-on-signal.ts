@@ -9,9 +9,12 @@ import { writeHeapSnapshot } from 'node:v8';
 import { isMainThread } from 'node:worker_threads';
 import type { MemoryReading } from '../memory-reading.ts';
 
-/** What a collection lets go of is given back to the system by other threads, and may be found only by the next one. */
-const COLLECTIONS = 3;
-const PAUSE_MS = 150;
+/**
+ * What a collection lets go of is given back to the system by other threads, and may be found only by the next one. What
+ * a process has used to start is given back some 3 s later.
+ */
+const COLLECTIONS = 8;
+const PAUSE_MS = 500;
 
 function statusKb(name: string): number {
   const status = readFileSync('/proc/self/status', 'utf8');

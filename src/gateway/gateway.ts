@@ -215,8 +215,8 @@ export class Gateway implements SessionHost {
     if (session.state === 'unconnected' && command.op !== 'connect' && command.op !== 'quit') {
       throw new CommandError('bad_request', 'op: the first command must be connect');
     }
-    // A publish that fails so counts among those that others may have to come after.
-    if (limited !== null && command.op !== 'publish') throw limited;
+    // A publish that fails so counts among those that others may have to come after; who goes may go.
+    if (limited !== null && command.op !== 'publish' && command.op !== 'quit') throw limited;
     const { rooms } = this;
     switch (command.op) {
       case 'connect':

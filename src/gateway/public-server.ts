@@ -25,11 +25,17 @@ const FORBIDDEN = '403 Forbidden';
 /** Milliseconds for a request's headers, and for all of it: no client of ours has a body. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
+/** Frames of one message, and chunks of one frame; more end the connection (1008). */
+const PIECES_MAX = 1_024;
+
 /** `closeTimeout` is younger than the library's types, so that the options are not written in place. */
 const WS_OPTIONS = {
   noServer: true,
   perMessageDeflate: false,
   maxPayload: BOUNDS.frameBytesMax,
+  // A message in tiny pieces costs many times its bytes, before any limit of ours sees it.
+  maxBufferedChunks: PIECES_MAX,
+  maxFragments: PIECES_MAX,
   // The transport has its own timeout, which resets; this one is for who is refused.
   closeTimeout: 2 * CLOSE_TIMEOUT_MS,
   clientTracking: false,

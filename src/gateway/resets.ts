@@ -7,24 +7,32 @@ import { TLSSocket } from 'node:tls';
  * its socket with the kernel for minutes; and only the raw socket below a TLS one can be reset.
  */
 export class Resets {
-  /** Raw sockets below TLS, by what both know of their peer. */
-  readonly #raw = new Map<string, Socket>();
+  /** Raw sockets whose TLS handshake is under way, by what both sockets know of their peer. */
+  readonly #handshaking = new Map<string, Socket>();
+  readonly #raw = new WeakMap<Duplex, Socket>();
 
   constructor(server: Server, isTls: boolean) {
     if (!isTls) return;
     server.on('connection', (raw: Socket) => {
       const key = peerOf(raw);
-      this.#raw.set(key, raw);
+      this.#handshaking.set(key, raw);
       raw.once('close', () => {
-        if (this.#raw.get(key) === raw) this.#raw.delete(key);
+        if (this.#handshaking.get(key) === raw) this.#handshaking.delete(key);
       });
+    });
+    server.on('secureConnection', (socket: TLSSocket) => {
+      const key = peerOf(socket);
+      const raw = this.#handshaking.get(key);
+      this.#handshaking.delete(key);
+      if (raw !== undefined) this.#raw.set(socket, raw);
     });
   }
 
-  /** Idempotent. */
+  /** Idempotent. Where an orderly end waits to be sent, the system takes no reset, and it is left at destroying. */
   reset(socket: Duplex): void {
-    const raw = socket instanceof TLSSocket ? this.#raw.get(peerOf(socket)) : socket;
-    if (raw instanceof Socket) raw.resetAndDestroy();
+    const raw = socket instanceof TLSSocket ? this.#raw.get(socket) : socket;
+    const isEnding = socket.writableEnded && !socket.writableFinished;
+    if (raw instanceof Socket && !isEnding) raw.resetAndDestroy();
     else socket.destroy();
   }
 }

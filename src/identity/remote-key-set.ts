@@ -153,12 +153,13 @@ export class RemoteKeySet implements KeySource {
   }
 }
 
-function requireUrl(text: string): URL {
+/** Whether a key set can be fetched from there. Fetch would refuse user and password, but only with the first token. */
+export function isKeySetUrl(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || !['http:', 'https:'].includes(url.protocol)) {
-    throw new Error('the key set needs an http or https URL');
-  }
-  // Fetch would refuse it too, but only when the first token comes.
-  if (url.username !== '' || url.password !== '') throw new Error("the key set's URL must hold no user and password");
-  return url;
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
+}
+
+function requireUrl(text: string): URL {
+  if (!isKeySetUrl(text)) throw new Error('the key set needs an http or https URL without user and password');
+  return new URL(text);
 }

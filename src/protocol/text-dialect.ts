@@ -145,7 +145,7 @@ export class TextDialect implements Dialect {
     if (id !== null) this.#pending.delete(id);
     if (pending?.op === 'connect') this.#connected = false;
     if (pending?.op === 'join') this.#rooms = this.#rooms.filter((room) => room !== pending.room);
-    if (pending?.silent) return [];
+    if ((pending?.silent && pending.op !== 'connect') || pending?.who?.isRoom) return [];
     const retry = retryAfterMs === undefined ? '' : ` (again in ${retryAfterMs} ms)`;
     return words(`! ${code}: ${message}${retry}`);
   }
@@ -217,12 +217,13 @@ export class TextDialect implements Dialect {
     if (others.length > 0) return [refuse('usage: /who [ROOM|USER]')];
     const room = named ?? this.#rooms.at(-1);
     if (room === undefined) return [refusal(0, 'not_joined', 'no room yet: /join ROOM first')];
+    if (!isRoom(room) && !isUser(room)) return [refuse(`${room} is no name of a room or user`)];
     const inputs = this.#ensureConnected();
     if (this.#rooms.includes(room)) return [...inputs, this.#command({ op: 'presence', room })];
     const who = { isRoom: false };
     if (isRoom(room)) inputs.push(this.#command({ op: 'presence', room }, { silent: true, who }));
     if (isUser(room)) inputs.push(this.#command({ op: 'presence', user: room }, { who }));
-    return inputs.length > 0 ? inputs : [refuse(`${room} is no name of a room or user`)];
+    return inputs;
   }
 
   #status([status]: readonly string[], rest: string): readonly Input[] {

@@ -6,6 +6,8 @@ import { CLOSE_TIMEOUT_MS, type Transport, type TransportListener } from '../gat
 import type { LineSplitter, OVERSIZE } from '../protocol/line-splitter.ts';
 import type { UnacknowledgedWatch } from './unacknowledged.ts';
 
+const NOTHING = Buffer.alloc(0);
+
 /** What the connections of a TCP port share. */
 export interface TcpShared {
   readonly wheel: TimerWheel;
@@ -76,7 +78,8 @@ export class TcpTransport implements Transport {
     this.#shared.wheel.set(this.#closing, CLOSE_TIMEOUT_MS);
     // The peer's last bytes must be read, or the kernel answers them with a reset that overtakes our last words.
     this.#socket.resume();
-    this.#socket.end();
+    // An end that waits behind bytes that nobody takes could not be turned into a reset any more.
+    this.#socket.write(NOTHING, () => this.#socket.end());
     if (this.#inputEnded) this.#socket.destroySoon();
   }
 

@@ -320,7 +320,7 @@ describe.concurrent.each([
     const own = await Stage.open({
       TIDEGATE_HEARTBEAT_MS: String(heartbeatMs),
       TIDEGATE_HEARTBEAT_TIMEOUT_MS: String(timeoutMs),
-      TIDEGATE_GRACE_MS: '500',
+      TIDEGATE_GRACE_MS: '1500',
       TIDEGATE_UNACKNOWLEDGED_MS: '500',
       TIDEGATE_KEEPALIVE_MS: '1000',
       TIDEGATE_PRESENCE_PUSH_MS: '50',

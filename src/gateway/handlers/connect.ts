@@ -51,8 +51,8 @@ export async function refresh(
     if (user !== session.user) throw new CommandError('unauthorized', 'token: sub is another user');
     session.refreshed(grants);
     session.liveness.expiresAt(expiresAtMs);
-    session.reply('refresh', id, { expiresAtMs });
     await onNewGrants(session);
+    session.reply('refresh', id, { expiresAtMs });
   } finally {
     done();
   }
@@ -97,10 +97,10 @@ function admit(session: Session, command: ConnectCommand, admitted: Admitted, co
   if (sessionsPerUserMax > 0 && others >= sessionsPerUserMax) {
     throw new CommandError('limit_exceeded', `user: ${sessionsPerUserMax} sessions are connected already`);
   }
-  if (
-    sessionsPerAddressMax > 0 &&
-    registry.countOfAddress(addressKey(session.remoteAddress)) >= sessionsPerAddressMax
-  ) {
+  const address = addressKey(session.remoteAddress);
+  const isReplacedThere = replaced !== undefined && addressKey(replaced.remoteAddress) === address;
+  const ofAddress = registry.countOfAddress(address) - (isReplacedThere ? 1 : 0);
+  if (sessionsPerAddressMax > 0 && ofAddress >= sessionsPerAddressMax) {
     throw new CommandError('limit_exceeded', `your address: ${sessionsPerAddressMax} sessions are connected already`);
   }
   replaced?.disconnect('replaced');

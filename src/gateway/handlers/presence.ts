@@ -95,8 +95,10 @@ export function unwatchAll(session: Session, context: PresenceContext): void {
 export async function recheckWatches(session: Session, context: PresenceContext): Promise<void> {
   const doubtful = [...(session.watches?.keys() ?? [])].filter((user) => !mayHearUser(session.identity, user));
   if (doubtful.length === 0) return;
-  const known = await context.store.readUsers(doubtful, session.memberships?.keys() ?? []);
-  for (const { user, isTogether } of known) if (!isTogether) unwatchOne(session, user, context);
+  // Where it can't be told who is together, nobody is.
+  const known = await context.store.readUsers(doubtful, session.memberships?.keys() ?? []).catch(() => []);
+  const together = new Set(known.filter(({ isTogether }) => isTogether).map(({ user }) => user));
+  for (const user of doubtful) if (!together.has(user)) unwatchOne(session, user, context);
 }
 
 export function status(session: Session, { id, status, text }: StatusCommand, { tracker }: PresenceContext): void {

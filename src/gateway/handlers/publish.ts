@@ -40,10 +40,10 @@ export async function publish(
   // This attempt's outcome is what counts for whoever comes behind it, not an earlier one's.
   session.failedMids?.delete(midKey(room, mid));
   try {
-    if (limited !== null) throw limited;
     if (after !== undefined && session.failedMids?.has(midKey(room, after))) {
       throw new CommandError('overloaded', `after: the publish ${after} failed`, FAILED_BEFORE_RETRY_MS);
     }
+    if (limited !== null) throw limited;
     session.reply('publish', command.id, await append(session.identity, command, context));
   } catch (error) {
     rememberFailure(session, midKey(room, mid));

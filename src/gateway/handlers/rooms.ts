@@ -47,9 +47,12 @@ export async function join(session: Session, command: JoinCommand, context: Room
     if (mode !== 'off') watch = await context.feed.watchRoom(session, room, mode);
     const snapshot = watch === null ? null : await snapshotOf(room, watch.mode, context);
     const answer = (page: JoinReply) => {
-      session.reply('join', id, { ...page, ...(snapshot !== null && { presence: snapshot }) });
-      setWatch(membership, watch, context);
-      if (snapshot !== null) watch?.begin(snapshot);
+      // Its rights may have changed meanwhile.
+      const isHeard = snapshot !== null && mayHearRoom(session.identity, room);
+      session.reply('join', id, { ...page, ...(isHeard && { presence: snapshot }) });
+      setWatch(membership, isHeard ? watch : null, context);
+      if (!isHeard) return;
+      watch?.begin(snapshot);
       watch = null;
     };
     // Only now, since the room has gone on while presence was read.
@@ -146,8 +149,10 @@ export function recheckRooms(session: Session, context: RoomsContext): void {
 export function removeFromRoom(session: Session, room: string, code: LeftCode, context: RoomsContext): boolean {
   const membership = session.memberships?.get(room);
   if (membership === undefined) return false;
+  const isJoined = membership.subscription.state !== 'joining';
   leaveRoom(session, membership, context);
-  session.left(room, code);
+  // Whose join is under way learns it from the reply.
+  if (isJoined) session.left(room, code);
   return true;
 }
 

@@ -385,7 +385,7 @@ describe('settings and end', () => {
   );
 
   test('an address holds no user and password', () => {
-    expect(() => keySet({ url: 'https://u:PRIVATE@id.example/keys' })).toThrow('must hold no user and password');
+    expect(() => keySet({ url: 'https://u:PRIVATE@id.example/keys' })).toThrow('without user and password');
   });
 
   test('close ends the refresh and a fetch under way', async () => {
