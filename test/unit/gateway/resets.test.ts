@@ -75,13 +75,15 @@ describe.each([
     client.pause();
     accepted.write(Buffer.alloc(64 * 1_048_576));
     accepted.end();
+    // As long as data waits, the end behind it is not under way: megabytes are with our kernel, and go with a reset.
+    await new Promise((resolve) => setTimeout(resolve, 200));
     const closed = once(accepted, 'close');
     resets.reset(accepted);
     await closed;
     client.resume();
-    // Whatever its kernel had before: it was not the end of what we had to say.
+    // What its kernel had before is the client's.
     await ended;
-    expect(client.bytesRead).toBeLessThan(32 * 1_048_576);
+    expect(client.bytesRead).toBeLessThan(1_048_576);
   });
 
   it('neither does an end that is under way', async () => {
