@@ -28,10 +28,10 @@ export class Resets {
     });
   }
 
-  /** Idempotent. Where an orderly end waits to be sent, the system takes no reset, and it is left at destroying. */
+  /** Idempotent. While an orderly end is being sent, the system takes no reset, and it is left at destroying. */
   reset(socket: Duplex): void {
     const raw = socket instanceof TLSSocket ? this.#raw.get(socket) : socket;
-    const isEnding = socket.writableEnded && !socket.writableFinished;
+    const isEnding = socket.writableEnded && socket.writableLength === 0 && !socket.writableFinished;
     if (raw instanceof Socket && !isEnding) raw.resetAndDestroy();
     else socket.destroy();
   }

@@ -16,8 +16,8 @@ export class RoomWatch {
   version: number | null = null;
   /** The count that it was told last. */
   count = -1;
-  /** It has looked at the room since, and may know what pushes to the others leave out as come and gone. */
-  hasLooked = false;
+  /** The version at which it has looked at the room by itself: it may know what pushes leave out as come and gone. */
+  lookedVersion = 0;
   /** Pushes that came before the reader may be told. */
   held: Held[] | null = [];
 
@@ -95,9 +95,9 @@ export class RoomFeed extends Feed<RoomWatch> {
       const { version, mode, count, held } = watch;
       if (version !== null && version >= this.#version) continue;
       // Whose snapshot fell within this push's time knows some of it, and may know somebody who came and went.
-      const fellWithin = version === null || version > told || watch.hasLooked;
+      const fellWithin = version === null || version > told || watch.lookedVersion > told;
       const { framing } = watch.reader;
-      const isKnown = mode === 'count' && count === this.#count && !watch.hasLooked;
+      const isKnown = mode === 'count' && count === this.#count && watch.lookedVersion <= told;
       const chunk = isKnown
         ? null
         : variants.chunk(framing, mode === 'count' ? 'count' : fellWithin ? 'touched' : 'net');
@@ -107,7 +107,6 @@ export class RoomFeed extends Feed<RoomWatch> {
       }
       watch.version = this.#version;
       watch.count = this.#count;
-      watch.hasLooked = false;
       if (chunk === null) continue;
       watch.reader.push(chunk);
       pushes += 1;

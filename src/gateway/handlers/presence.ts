@@ -23,9 +23,10 @@ export async function presence(session: Session, command: PresenceCommand, conte
   try {
     if (room !== undefined) {
       requireHearRoom(session.identity, room);
-      session.reply('presence', id, await roomPresence(room, after, context));
+      const reply = await roomPresence(room, after, context);
+      session.reply('presence', id, reply);
       const watch = session.memberships?.get(room)?.watch;
-      if (watch) watch.hasLooked = true;
+      if (watch) watch.lookedVersion = reply.version;
     } else if (user !== undefined) {
       const [known] = await readUsers(session, [user], context);
       if (known !== undefined) session.reply('presence', id, userReply(known));

@@ -234,7 +234,7 @@ describe('a room’s reader', () => {
     turn();
     for (const reader of [looked, other]) reader.take();
     feed.onRoomChange(change(2, 2, { joined: ['ann'] }));
-    watch.hasLooked = true;
+    watch.lookedVersion = 2;
     feed.onRoomChange(change(3, 1, { left: ['ann'] }));
     interval();
     expect(looked.take()).toEqual([{ version: 3, count: 1, left: ['ann'] }]);
@@ -249,7 +249,7 @@ describe('a room’s reader', () => {
     reader.take();
     feed.onRoomChange(change(2, 2, { joined: ['cy'] }));
     // The store, which others write to, is at version 3 by now: ann is there. So the reader knows, and we don't.
-    watch.hasLooked = true;
+    watch.lookedVersion = 3;
     interval();
     reader.take();
     feed.onRoomChange(change(3, 3, { joined: ['ann'] }));
@@ -792,7 +792,7 @@ describe('a reader that starts from any snapshot', () => {
       client.hear();
       client.know(truth.read());
       client.hasLooked = true;
-      if (client.watch !== null) client.watch.hasLooked = true;
+      if (client.watch !== null) client.watch.lookedVersion = client.version;
     };
     for (const { op, user = '', client: at = 0 } of steps) {
       const client = clients[at];
