@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { Hub, type HubSettings } from '../fanout/hub.ts';
 import type { RoomLog } from '../fanout/room-log.ts';
 import type { SessionRates } from '../limits/session-limits.ts';
+import type { TimerWheel } from '../limits/timer-wheel.ts';
 import { type SessionEnd, Tally } from '../observability/tally.ts';
 import { type FeedSettings, PresenceFeed } from '../presence/presence-feed.ts';
 import type { PresenceStore } from '../presence/presence-store.ts';
@@ -21,7 +22,6 @@ import type { LivenessSettings } from './liveness.ts';
 import { OutboxFlusher, UnsharedBytes } from './outbox.ts';
 import { Session, type SessionHost } from './session.ts';
 import { addressKey, SessionRegistry } from './session-registry.ts';
-import type { TimerWheel } from './timer-wheel.ts';
 import type { Transport } from './transport.ts';
 
 export interface GatewaySettings {

@@ -1,5 +1,5 @@
+import { Timed, type TimerWheel } from '../limits/timer-wheel.ts';
 import type { DisconnectReason } from '../protocol/disconnects.ts';
-import { Timed, type TimerWheel } from './timer-wheel.ts';
 
 export interface LivenessSettings {
   /** Milliseconds for a JSON client's `connect`. */

@@ -1,6 +1,6 @@
 import type { Subscription } from '../fanout/hub.ts';
+import type { Timeout } from '../limits/timer-wheel.ts';
 import type { RoomWatch } from '../presence/room-feed.ts';
-import type { Timeout } from './timer-wheel.ts';
 
 /** One session in one room. */
 export class Membership {

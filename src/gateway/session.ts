@@ -1,6 +1,7 @@
 import type { Subscriber } from '../fanout/hub.ts';
 import type { Grants } from '../identity/grants.ts';
 import { SessionLimits, type SessionRates, type Shortage } from '../limits/session-limits.ts';
+import { Timeout, type TimerWheel } from '../limits/timer-wheel.ts';
 import type { SessionEnd, Tally } from '../observability/tally.ts';
 import type { PresenceReader } from '../presence/feed.ts';
 import type { TrackedSession } from '../presence/presence-tracker.ts';
@@ -18,7 +19,6 @@ import { CommandGate } from './command-gate.ts';
 import { Liveness, type LivenessSettings, type Living, type Reading } from './liveness.ts';
 import type { Membership } from './membership.ts';
 import { Outbox, type OutboxFlusher, type UnsharedBytes } from './outbox.ts';
-import { Timeout, type TimerWheel } from './timer-wheel.ts';
 import type { Transport, TransportListener } from './transport.ts';
 
 const NOTHING: readonly Input[] = [];

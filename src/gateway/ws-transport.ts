@@ -1,9 +1,9 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import { Timeout, type TimerWheel } from '../limits/timer-wheel.ts';
 import { LineSplitter, type OVERSIZE } from '../protocol/line-splitter.ts';
 import { writeGathered } from './gathered-write.ts';
 import type { Resets } from './resets.ts';
-import { Timeout, type TimerWheel } from './timer-wheel.ts';
 import { CLOSE_TIMEOUT_MS, type Transport, type TransportListener } from './transport.ts';
 
 const LF = Buffer.from('\n');

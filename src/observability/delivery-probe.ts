@@ -3,7 +3,7 @@ import type { Hub, Subscriber, Subscription } from '../fanout/hub.ts';
 import { partitionOf } from '../fanout/partition.ts';
 import type { RoomLog } from '../fanout/room-log.ts';
 import type { Delivery } from '../gateway/internal-server.ts';
-import { Timeout, type TimerWheel } from '../gateway/timer-wheel.ts';
+import { Timeout, type TimerWheel } from '../limits/timer-wheel.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { ndjsonDialect } from '../protocol/json-dialect.ts';
 import type { Tally } from './tally.ts';

@@ -1,4 +1,4 @@
-import { Timed } from '../gateway/timer-wheel.ts';
+import { Timed } from '../limits/timer-wheel.ts';
 import type { Framing } from '../protocol/dialect.ts';
 import type { Subject } from './presence-store.ts';
 

@@ -1,6 +1,6 @@
+import type { UserPresence, UserState } from '../protocol/presence-state.ts';
 import { excluding, type Few, includes, including } from './few.ts';
 import { OrderedNames } from './ordered-names.ts';
-import type { UserPresence, UserState } from './presence-state.ts';
 import type { RoomPresence } from './presence-store.ts';
 import { aggregate, countDevices, type SessionStatus } from './user-aggregate.ts';
 

@@ -1,6 +1,6 @@
-import type { TimerWheel } from '../gateway/timer-wheel.ts';
+import type { TimerWheel } from '../limits/timer-wheel.ts';
+import type { UserPresence } from '../protocol/presence-state.ts';
 import type { PresenceReader } from './feed.ts';
-import type { UserPresence } from './presence-state.ts';
 import type { PresenceStore, RoomChange } from './presence-store.ts';
 import type { PresenceChanges } from './presence-tracker.ts';
 import { RoomFeed, RoomWatch } from './room-feed.ts';

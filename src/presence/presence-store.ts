@@ -1,4 +1,4 @@
-import type { Status, UserPresence, UserState } from './presence-state.ts';
+import type { Status, UserPresence, UserState } from '../protocol/presence-state.ts';
 
 /** What one session of a user is: connected (or in its grace) with a status, or gone. Told by its own replica alone. */
 export interface SessionChange {

@@ -1,6 +1,6 @@
-import { Timed, type TimerWheel } from '../gateway/timer-wheel.ts';
+import { Timed, type TimerWheel } from '../limits/timer-wheel.ts';
 import { CommandError } from '../protocol/errors.ts';
-import type { Status, UserPresence } from './presence-state.ts';
+import type { Status, UserPresence } from '../protocol/presence-state.ts';
 import type {
   MemberChange,
   PresenceBatch,

@@ -1,8 +1,8 @@
 import { BOUNDS } from '../protocol/bounds.ts';
 import type { Framing } from '../protocol/dialect.ts';
 import type { RoomPresencePush } from '../protocol/presence-push.ts';
+import type { UserState } from '../protocol/presence-state.ts';
 import { Feed, type PresenceReader } from './feed.ts';
-import type { UserState } from './presence-state.ts';
 import type { RoomChange } from './presence-store.ts';
 
 /** What a reader has not been given yet while its join is under way, in pushes; more are replaced by a count. */

@@ -1,6 +1,6 @@
+import type { UserPresence, UserState } from '../protocol/presence-state.ts';
 import { members } from './few.ts';
 import type { Holder, MemoryRoster, Room, SessionEntry, User } from './memory-roster.ts';
-import type { UserPresence, UserState } from './presence-state.ts';
 import type { MemberChange, PresenceBatch, RoomChange, SessionChange, SessionState } from './presence-store.ts';
 import { aggregate, seenAlike } from './user-aggregate.ts';
 

@@ -1,4 +1,4 @@
-import type { Status, UserState } from './presence-state.ts';
+import type { Status, UserState } from '../protocol/presence-state.ts';
 
 /** One session's share of what its user is. */
 export interface SessionStatus {

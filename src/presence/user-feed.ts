@@ -1,6 +1,6 @@
 import type { Framing } from '../protocol/dialect.ts';
+import type { UserPresence } from '../protocol/presence-state.ts';
 import { Feed, type PresenceReader } from './feed.ts';
-import type { UserPresence } from './presence-state.ts';
 
 /** One reader of one user's presence. */
 export class UserWatch {

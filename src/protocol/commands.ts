@@ -1,5 +1,5 @@
-import type { Status } from '../presence/presence-state.ts';
 import type { Position } from './position.ts';
+import type { Status } from './presence-state.ts';
 
 /** What a client may ask. Fields were checked by the reader; see docs/PROTOCOL.md for their meaning. */
 export type Command =

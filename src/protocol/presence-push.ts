@@ -1,4 +1,4 @@
-import type { UserState } from '../presence/presence-state.ts';
+import type { UserState } from './presence-state.ts';
 
 /** A `presence` push of a room. Lists that would be empty are absent; without any, names are not told. */
 export interface RoomPresencePush {

@@ -1,5 +1,4 @@
 import { isUtf8 } from 'node:buffer';
-import { STATUSES } from '../presence/presence-state.ts';
 import { BOUNDS } from './bounds.ts';
 import { type Command, PRESENCE_MODES } from './commands.ts';
 import { CommandError } from './errors.ts';
@@ -21,6 +20,7 @@ import {
   users,
 } from './fields.ts';
 import type { Member } from './json-scan.ts';
+import { STATUSES } from './presence-state.ts';
 import { checkObject, type Field, type Fields, parseObject, readFields } from './strict-object.ts';
 
 /** A line that is no command: `id` is the one to answer with, null where the line has none that can be read. */

@@ -1,5 +1,5 @@
-import type { Status, UserState } from '../presence/presence-state.ts';
 import type { Gap, Position } from './position.ts';
+import type { Status, UserState } from './presence-state.ts';
 import type { Publication } from './publication.ts';
 
 /** What each op's `ok` reply holds. The dialect turns it into JSON or into words. */

@@ -1,6 +1,5 @@
 import { isUtf8 } from 'node:buffer';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { STATUSES, type Status } from '../presence/presence-state.ts';
 import { BOUNDS } from './bounds.ts';
 import type { Command } from './commands.ts';
 import type { Dialect, Framing, Input } from './dialect.ts';
@@ -9,6 +8,7 @@ import { CommandError } from './errors.ts';
 import { isPrintable, isRoom, isUser } from './names.ts';
 import type { Gap, Position } from './position.ts';
 import type { LeftCode } from './presence-push.ts';
+import { STATUSES, type Status } from './presence-state.ts';
 import type {
   ConnectReply,
   HistoryReply,

@@ -1,6 +1,6 @@
-import type { UserState } from '../presence/presence-state.ts';
 import type { Gap } from './position.ts';
 import type { RoomPresencePush, UserPresencePush } from './presence-push.ts';
+import type { UserState } from './presence-state.ts';
 import type { Publication } from './publication.ts';
 import type { HistoryReply, PublishReply, RoomPresenceReply, UserPresenceReply } from './replies.ts';
 import { harmless } from './terminal.ts';

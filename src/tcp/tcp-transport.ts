@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { writeGathered } from '../gateway/gathered-write.ts';
 import type { Resets } from '../gateway/resets.ts';
-import { Timeout, type TimerWheel } from '../gateway/timer-wheel.ts';
 import { CLOSE_TIMEOUT_MS, type Transport, type TransportListener } from '../gateway/transport.ts';
+import { Timeout, type TimerWheel } from '../limits/timer-wheel.ts';
 import type { LineSplitter, OVERSIZE } from '../protocol/line-splitter.ts';
 import type { UnacknowledgedWatch } from './unacknowledged.ts';
 

@@ -1,4 +1,3 @@
-import type { Status, UserPresence, UserState } from '../../src/presence/presence-state.ts';
 import type {
   MemberChange,
   PresenceBatch,
@@ -7,6 +6,7 @@ import type {
   RoomChange,
   SessionChange,
 } from '../../src/presence/presence-store.ts';
+import type { Status, UserPresence, UserState } from '../../src/protocol/presence-state.ts';
 
 /** An adapter's store, empty at first, that several replicas share. */
 export interface PresenceStoreUnderTest {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { STATUSES, type Status, type UserState } from '../../src/presence/presence-state.ts';
 import type { RoomChange } from '../../src/presence/presence-store.ts';
+import { STATUSES, type Status, type UserState } from '../../src/protocol/presence-state.ts';
 import {
   batchOf,
   type Change,

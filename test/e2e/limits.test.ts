@@ -324,12 +324,18 @@ describe.each(TRANSPORTS)('over %s', (_, open) => {
     const client = await open();
     await client.connect('ann');
     await client.ok({ op: 'join', room: 'r' });
-    await witness.push('the join', ({ push, joined }) => push === 'presence' && JSON.stringify(joined ?? []).includes('ann'));
+    await witness.push(
+      'the join',
+      ({ push, joined }) => push === 'presence' && JSON.stringify(joined ?? []).includes('ann'),
+    );
     client.sendRaw('{"op":"ping","id":1}\n{"op":"ping","id":2}\n{"op":"quit","id":3}\n');
     await client.untilClosed();
     expect(errorOf(client.heard.find(({ id }) => id === 2) ?? {})?.code).toBe('rate_limited');
     expect(client.heard.find(({ id }) => id === 3)).toBeUndefined();
-    await witness.push('the leave', ({ push, left }) => push === 'presence' && JSON.stringify(left ?? []).includes('ann'));
+    await witness.push(
+      'the leave',
+      ({ push, left }) => push === 'presence' && JSON.stringify(left ?? []).includes('ann'),
+    );
   });
 
   test('a flood before connect is held back as well, and the timeout comes all the same', async () => {

@@ -1,6 +1,7 @@
 import { type CaughtUp, continueToPresent, newestToPresent } from '../../fanout/catch-up.ts';
 import type { Hub, Reading } from '../../fanout/hub.ts';
 import type { Page, ReadRequest } from '../../fanout/room-log.ts';
+import { Timeout, type TimerWheel } from '../../limits/timer-wheel.ts';
 import type { RoomWatch } from '../../presence/room-feed.ts';
 import { BOUNDS } from '../../protocol/bounds.ts';
 import type { HistoryCommand, JoinCommand, LeaveCommand, PresenceMode } from '../../protocol/commands.ts';
@@ -12,7 +13,6 @@ import { mayHearRoom, mayJoin, requireJoin } from '../access.ts';
 import { Membership } from '../membership.ts';
 import type { UnsharedBytes } from '../outbox.ts';
 import type { Session } from '../session.ts';
-import { Timeout, type TimerWheel } from '../timer-wheel.ts';
 import { type PresenceContext, roomPresence } from './presence.ts';
 import type { AppendContext } from './publish.ts';
 

@@ -7,7 +7,7 @@ import { openEmbeddedLog } from '../../../src/fanout/embedded-log.ts';
 import { EMBEDDED_LOG_DEFAULTS } from '../../../src/fanout/embedded-settings.ts';
 import type { RoomLog } from '../../../src/fanout/room-log.ts';
 import { Gateway } from '../../../src/gateway/gateway.ts';
-import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
+import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import { MemoryPresence } from '../../../src/presence/memory-presence-store.ts';
 import { BOUNDS } from '../../../src/protocol/bounds.ts';
 import { ndjsonDialect } from '../../../src/protocol/json-dialect.ts';

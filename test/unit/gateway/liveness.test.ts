@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Liveness, type LivenessSettings, type Living, type Reading } from '../../../src/gateway/liveness.ts';
-import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
+import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import type { DisconnectReason } from '../../../src/protocol/disconnects.ts';
 
 const SETTINGS: LivenessSettings = { connectTimeoutMs: 10_000, heartbeatMs: 20_000, heartbeatTimeoutMs: 5_000 };

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { OutboxFlusher, UnsharedBytes } from '../../../src/gateway/outbox.ts';
 import { Session, type SessionHost } from '../../../src/gateway/session.ts';
-import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
 import { Grants } from '../../../src/identity/grants.ts';
 import { REFUSALS, type SessionRates } from '../../../src/limits/session-limits.ts';
+import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import { Tally } from '../../../src/observability/tally.ts';
 import type { Command } from '../../../src/protocol/commands.ts';
 import type { Dialect } from '../../../src/protocol/dialect.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { OutboxFlusher, UnsharedBytes } from '../../../src/gateway/outbox.ts';
 import { Session, type SessionHost } from '../../../src/gateway/session.ts';
-import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
 import { Grants } from '../../../src/identity/grants.ts';
 import type { SessionRates } from '../../../src/limits/session-limits.ts';
+import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import { Tally } from '../../../src/observability/tally.ts';
 import { BOUNDS } from '../../../src/protocol/bounds.ts';
 import type { Command } from '../../../src/protocol/commands.ts';

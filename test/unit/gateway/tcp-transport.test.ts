@@ -4,7 +4,7 @@ import { connect as connectTls, createServer as createTlsServer } from 'node:tls
 import { afterEach, describe, expect, it } from 'vitest';
 import { Outbox, OutboxFlusher, UnsharedBytes } from '../../../src/gateway/outbox.ts';
 import { Resets } from '../../../src/gateway/resets.ts';
-import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
+import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import { LineSplitter } from '../../../src/protocol/line-splitter.ts';
 import { TcpTransport } from '../../../src/tcp/tcp-transport.ts';
 import { UnacknowledgedWatch } from '../../../src/tcp/unacknowledged.ts';

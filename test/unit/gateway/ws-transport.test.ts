@@ -5,8 +5,8 @@ import type { Duplex } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { Resets } from '../../../src/gateway/resets.ts';
-import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
 import { WsTransport } from '../../../src/gateway/ws-transport.ts';
+import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 
 const server = createServer();
 const resets = new Resets(server, false);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Hub } from '../../../src/fanout/hub.ts';
 import { partitionOf } from '../../../src/fanout/partition.ts';
 import type { Appended, AppendRequest, RoomLog } from '../../../src/fanout/room-log.ts';
-import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
+import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import { DeliveryProbe, probeRooms } from '../../../src/observability/delivery-probe.ts';
 import { Tally } from '../../../src/observability/tally.ts';
 import { CommandError } from '../../../src/protocol/errors.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
+import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import type { PresenceReader } from '../../../src/presence/feed.ts';
 import { MemoryPresence } from '../../../src/presence/memory-presence-store.ts';
 import { PresenceFeed } from '../../../src/presence/presence-feed.ts';

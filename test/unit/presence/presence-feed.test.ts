@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
+import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import type { PresenceReader } from '../../../src/presence/feed.ts';
 import { type FeedSettings, PresenceFeed } from '../../../src/presence/presence-feed.ts';
-import type { UserPresence, UserState } from '../../../src/presence/presence-state.ts';
 import type { RoomChange, Subject } from '../../../src/presence/presence-store.ts';
 import type { RoomWatch } from '../../../src/presence/room-feed.ts';
 import { BOUNDS } from '../../../src/protocol/bounds.ts';
 import type { Framing } from '../../../src/protocol/dialect.ts';
 import type { RoomPresencePush, UserPresencePush } from '../../../src/protocol/presence-push.ts';
+import type { UserPresence, UserState } from '../../../src/protocol/presence-state.ts';
 
 const SETTINGS: FeedSettings = { intervalMs: 250, namesReadersMax: 3, fastReadersMax: 5, slowIntervalMs: 2_000 };
 /** How late a wheel's timer may be. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
+import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import type {
   PresenceBatch,
   PresenceReplica,

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { TimerWheel } from '../../../src/gateway/timer-wheel.ts';
+import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import { MemoryPresence } from '../../../src/presence/memory-presence-store.ts';
-import { STATUSES } from '../../../src/presence/presence-state.ts';
 import type { PresenceBatch, PresenceReplica, PresenceStore } from '../../../src/presence/presence-store.ts';
 import { PresenceTracker, type TrackedSession } from '../../../src/presence/presence-tracker.ts';
 import { aggregate } from '../../../src/presence/user-aggregate.ts';
 import { CommandError } from '../../../src/protocol/errors.ts';
+import { STATUSES } from '../../../src/protocol/presence-state.ts';
 import { codeOf } from '../../contract/room-log-fixture.ts';
 
 const LEASE_MS = 10_000;

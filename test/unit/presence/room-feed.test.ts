@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { UserState } from '../../../src/presence/presence-state.ts';
 import type { RoomChange } from '../../../src/presence/presence-store.ts';
 import { RoomFeed, RoomWatch } from '../../../src/presence/room-feed.ts';
 import { ndjsonDialect } from '../../../src/protocol/json-dialect.ts';
+import type { UserState } from '../../../src/protocol/presence-state.ts';
 
 const ANN: UserState = { user: 'ann', status: 'online', devices: 1 };
 const BOB: UserState = { user: 'bob', status: 'away', devices: 2 };

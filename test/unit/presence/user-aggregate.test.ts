@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { STATUSES } from '../../../src/presence/presence-state.ts';
 import { aggregate, countDevices, type SessionStatus, seenAlike } from '../../../src/presence/user-aggregate.ts';
+import { STATUSES } from '../../../src/protocol/presence-state.ts';
 
 const phone: SessionStatus = { device: 'phone', session: 's1', status: 'online', text: 'on the train', atMs: 5 };
 const desk: SessionStatus = { device: 'desk', session: 's2', status: 'online', text: 'at my desk', atMs: 3 };

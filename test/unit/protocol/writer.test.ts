@@ -2,10 +2,10 @@ import type { Writable } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as ws from 'ws';
-import type { UserState } from '../../../src/presence/presence-state.ts';
 import { BOUNDS } from '../../../src/protocol/bounds.ts';
 import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
 import type { RoomPresencePush } from '../../../src/protocol/presence-push.ts';
+import type { UserState } from '../../../src/protocol/presence-state.ts';
 import { encodeValue, type Publication } from '../../../src/protocol/publication.ts';
 import { readLine } from '../../../src/protocol/reader.ts';
 import {

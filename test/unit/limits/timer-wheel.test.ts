@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Timed, Timeout, TimerWheel, type TimerWheelSettings } from '../../../src/gateway/timer-wheel.ts';
+import { Timed, Timeout, TimerWheel, type TimerWheelSettings } from '../../../src/limits/timer-wheel.ts';
 
 const TICK_MS = 50;
 /** How late a timer may be by the wheel's time: two ticks, and the rounding to a millisecond. */
