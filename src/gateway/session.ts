@@ -104,8 +104,9 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
     this.#host = host;
     this.limits = new SessionLimits(host.rates);
     this.liveness = new Liveness(this, host.wheel, host.liveness);
-    this.gate = new CommandGate(() => this.#goOn());
-    this.#outbox = new Outbox(transport, host.flusher, host.unshared, () => this.#goOn());
+    const goOn = () => this.#goOn();
+    this.gate = new CommandGate(goOn);
+    this.#outbox = new Outbox(transport, host.flusher, host.unshared, goOn);
   }
 
   get state(): SessionState {

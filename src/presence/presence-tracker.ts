@@ -87,6 +87,8 @@ export class PresenceTracker implements PresenceReplica {
   #callOff: (() => void) | null = null;
   #wroteMs = Number.NEGATIVE_INFINITY;
   #closed = false;
+  /** One for all sessions. */
+  readonly #graceOver = (tracked: TrackedSession) => this.#remove(tracked);
 
   constructor(store: PresenceStore, changes: PresenceChanges, settings: TrackerSettings, wheel: TimerWheel) {
     this.#store = store;
@@ -115,13 +117,14 @@ export class PresenceTracker implements PresenceReplica {
       this.#users.set(name, user);
     }
     const before = user.sessions.findLast((other) => other.isLingering && other.device === device);
-    const tracked = new TrackedSession(user, device, session, (over) => this.#remove(over));
+    const tracked = new TrackedSession(user, device, session, this.#graceOver);
     if (before !== undefined) {
       tracked.status = before.status;
       tracked.text = before.text;
       tracked.statusMs = before.statusMs;
     }
-    user.sessions.push(tracked);
+    // Not pushed: that would reserve room for 16 more.
+    user.sessions = user.sessions.concat(tracked);
     this.#tellSession(sessionChange(tracked));
     return tracked;
   }

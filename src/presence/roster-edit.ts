@@ -84,7 +84,8 @@ export class RosterEdit {
     } else {
       const user = this.#touch(this.#roster.user(name));
       const others = user.sessions.filter((each) => !isThis(each));
-      this.#roster.setSessions(user, [...others, entryOf(device, session, state, atMs, holder)]);
+      // Not spread: that would reserve room for 16 more.
+      this.#roster.setSessions(user, others.concat(entryOf(device, session, state, atMs, holder)));
     }
   }
 

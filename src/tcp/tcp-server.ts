@@ -82,6 +82,11 @@ export class TcpServer {
     }
     this.#gateway.tally.connections.tcp += 1;
     socket.once('close', () => this.#gateway.released(address));
+    this.#findOutMode(socket);
+  }
+
+  /** Apart from what lasts as long as the connection: nothing of this is kept once the mode is known. */
+  #findOutMode(socket: Socket): void {
     const { wheel } = this.#shared;
     const detector = new ModeDetector();
     const silent = new Timeout(() => socket.write(GREETING));

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { BOUNDS } from '../../src/protocol/bounds.ts';
 import { type Client, TcpClient, WsClient } from './clients.ts';
-import { type GatewayProcess, startGateway, temporaryDirectory } from './gateway-process.ts';
+import { type GatewayProcess, startGateway, temporaryDirectory, UNLIMITED } from './gateway-process.ts';
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 let gateway: GatewayProcess;
@@ -18,7 +18,7 @@ afterEach(async () => {
 });
 
 async function start(env: Readonly<Record<string, string>> = {}): Promise<void> {
-  gateway = await startGateway(directory.path, { env });
+  gateway = await startGateway(directory.path, { env: { ...UNLIMITED, ...env } });
 }
 
 const transports = {

@@ -429,13 +429,15 @@ describe.each(TRANSPORTS)('caps over %s', (_, open) => {
   });
 
   test('who comes back from a full address with the same device takes its own place', async () => {
-    await start({ TIDEGATE_SESSIONS_PER_ADDRESS: '1' });
+    await start({ TIDEGATE_SESSIONS_PER_ADDRESS: '2' });
+    await (await open('127.0.0.2')).connect('other');
     const first = await open('127.0.0.2');
     await first.connect('ann', { device: 'one' });
     const again = await open('127.0.0.2');
     await again.connect('ann', { device: 'one' });
     expect(await first.disconnected()).toMatchObject({ code: 3504 });
-    await expectTooMany(await open('127.0.0.2'), { user: 'bob' }, /address: 1 /);
+    await again.ok({ op: 'ping' });
+    await expectTooMany(await open('127.0.0.2'), { user: 'bob' }, /address: 2 /);
   });
 
   test('connections that never connect count against their address, up to twice the cap', async () => {
