@@ -1,4 +1,5 @@
 import { Tally } from '../observability/tally.ts';
+import { BOUNDS } from '../protocol/bounds.ts';
 import type { Framing } from '../protocol/dialect.ts';
 import type { Gap, Position } from '../protocol/position.ts';
 import type { Publication } from '../protocol/publication.ts';
@@ -8,6 +9,8 @@ import type { RoomLog } from './room-log.ts';
 /** Who hears a room: a session. */
 export interface Subscriber {
   readonly framing: Framing;
+  /** Bytes that its client has not taken yet. */
+  readonly waitingBytes: number;
   /** Queues framed bytes that other subscribers share. Must not throw. */
   push(chunk: Buffer): void;
   /** Tells that the room could not be kept gapless and is suspended. */
@@ -139,6 +142,7 @@ export interface HubCounts {
   publications: number;
   deliveries: number;
   signalPushes: number;
+  signalsShed: number;
   readonly appendDeliver: { observeMs(ms: number): void };
   readonly tailDeliver: { observeMs(ms: number): void };
 }
@@ -245,7 +249,10 @@ export class Hub {
     if (this.#dirty.length > 0) this.#schedule();
   }
 
-  /** Gives a signal to a room's live subscribers, now or never: it has no place in the log. `data` is JSON text. */
+  /**
+   * Gives a signal to a room's live subscribers, now or never: it has no place in the log. Who lags behind goes
+   * without, so that signals never cost anybody a message or the session. `data` is JSON text.
+   */
   signal(roomName: string, from: string, data: string): void {
     const chunks = new Map<Framing, Buffer | null>();
     for (const { subscriber } of this.#rooms.get(roomName)?.live ?? []) {
@@ -257,6 +264,10 @@ export class Hub {
         chunks.set(framing, chunk);
       }
       if (chunk === null) continue;
+      if (subscriber.waitingBytes > BOUNDS.signalWaitingBytesMax) {
+        this.#counts.signalsShed += 1;
+        continue;
+      }
       subscriber.push(chunk);
       this.#counts.signalPushes += 1;
     }

@@ -141,6 +141,10 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
     return this.#outbox.bytes > BOUNDS.repliesBytesMax ? 'stalled' : 'withheld';
   }
 
+  get waitingBytes(): number {
+    return this.#outbox.bytes;
+  }
+
   get takenBytes(): number {
     return this.#outbox.takenBytes;
   }

@@ -119,6 +119,12 @@ export const METRICS = {
     signal: 'traffic',
     help: 'Signals handed to members',
   },
+  signalsShed: {
+    name: 'tidegate_signals_shed_total',
+    type: 'counter',
+    signal: 'traffic',
+    help: 'Signals that a member went without, because it lagged behind',
+  },
   presencePushes: {
     name: 'tidegate_presence_pushes_total',
     type: 'counter',

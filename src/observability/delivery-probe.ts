@@ -139,6 +139,7 @@ export class DeliveryProbe implements Delivery {
 /** One record on its way, as a member of its room. */
 class Attempt implements Subscriber {
   readonly framing = ndjsonDialect.framing;
+  readonly waitingBytes = 0;
   /** null: it was delivered; else what went wrong. */
   readonly outcome: Promise<string | null>;
   readonly #hub: Hub;

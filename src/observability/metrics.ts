@@ -49,6 +49,7 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   publications: ({ tally }) => tally.publications,
   deliveries: ({ tally }) => tally.deliveries,
   signalPushes: ({ tally }) => tally.signalPushes,
+  signalsShed: ({ tally }) => tally.signalsShed,
   presencePushes: ({ gateway }) => gateway.feed.pushCount,
   bytesReceived: ({ tally }) => tally.bytesReceived,
   bytesSent: ({ gateway }) => gateway.flusher.bytesFlushed,

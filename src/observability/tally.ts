@@ -29,6 +29,7 @@ export class Tally {
   publications = 0;
   deliveries = 0;
   signalPushes = 0;
+  signalsShed = 0;
   /** Of lines, their line feeds included. */
   bytesReceived = 0;
   readonly connections = zeros(METRICS.connectionsAccepted.labels.transport);

@@ -11,6 +11,8 @@ export const BOUNDS = {
   dataBytesMax: 16_384,
   /** `data` of a signal, as sent. */
   signalBytesMax: 1_024,
+  /** Bytes waiting to be sent to a session above which it is given no signals. */
+  signalWaitingBytesMax: 65_536,
   /** Rooms joined by one session. */
   roomsMax: 256,
   /** Users watched by one session. */

@@ -24,7 +24,7 @@ const CONNECTIONS_MAX = 260;
 const SESSION_BYTES_MAX = MIB + 131_072;
 const WARM_UP_MS = 3_000;
 /** What a gateway's heap may hold more than at first, all garbage collected: mostly mids that it must remember. */
-const RETAINED_MIB_MAX = 24;
+const RETAINED_MIB_MAX = 40;
 /** And its RSS: malloc keeps what several threads have had, a plateau that further attacks don't raise. */
 const LEFT_MIB_MAX = 160;
 /** Nobody's fault but the machine's; printed. */

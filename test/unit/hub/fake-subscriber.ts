@@ -10,6 +10,7 @@ export interface Heard {
 export class FakeSubscriber implements Subscriber {
   readonly framing: Framing;
   readonly chunks: Buffer[] = [];
+  waitingBytes = 0;
   readonly #onHeard: (heard: Heard) => void;
 
   constructor(framing: Framing, onHeard: (heard: Heard) => void = () => {}) {

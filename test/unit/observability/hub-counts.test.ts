@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { Hub } from '../../../src/fanout/hub.ts';
 import { Tally } from '../../../src/observability/tally.ts';
+import { BOUNDS } from '../../../src/protocol/bounds.ts';
 import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
 import { encodeValue, type Publication } from '../../../src/protocol/publication.ts';
 import { TextDialect } from '../../../src/protocol/text-dialect.ts';
@@ -71,11 +72,25 @@ test('signals are counted for those who are told of them', () => {
     const push = () => {
       pushes += 1;
     };
-    hub.subscribe({ framing, push, resync() {} }, 'a').goLive(-1);
+    hub.subscribe({ framing, push, resync() {}, waitingBytes: 0 }, 'a').goLive(-1);
   }
   hub.signal('a', 'ann', '1');
   hub.signal('nobody', 'ann', '1');
   // People in text mode are not told.
   expect(pushes).toBe(2);
   expect(tally.signalPushes).toBe(2);
+});
+
+test('who lags behind goes without signals, which is counted, and nobody else does', () => {
+  const { hub, tally } = open();
+  const { framing } = ndjsonDialect;
+  const { signalWaitingBytesMax } = BOUNDS;
+  const told: number[] = [];
+  for (const waitingBytes of [0, signalWaitingBytesMax, signalWaitingBytesMax + 1]) {
+    const push = () => void told.push(waitingBytes);
+    hub.subscribe({ framing, push, resync() {}, waitingBytes }, 'a').goLive(-1);
+  }
+  hub.signal('a', 'ann', '1');
+  expect(told).toEqual([0, signalWaitingBytesMax]);
+  expect(tally).toMatchObject({ signalPushes: 2, signalsShed: 1 });
 });
