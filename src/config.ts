@@ -138,7 +138,7 @@ const VARIABLES = {
   presenceSlowPushMs: int('TIDEGATE_PRESENCE_SLOW_PUSH_MS', 5_000, 50, HOUR_MS, 'the same in huge rooms'),
   presenceNamesMax: int('TIDEGATE_PRESENCE_NAMES_MAX', 250, 0, 1_000_000, 'readers above which a room gets counts'),
   presenceFastMax: int('TIDEGATE_PRESENCE_FAST_MAX', 10_000, 0, 10_000_000, 'readers above which a room is huge'),
-  presenceBatchMs: int('TIDEGATE_PRESENCE_BATCH_MS', 50, 0, 1_000, 'milliseconds over which many joins are gathered'),
+  presenceBatchMs: int('TIDEGATE_PRESENCE_BATCH_MS', 10, 0, 1_000, 'milliseconds over which many joins are gathered'),
   sessionsPerUser: int('TIDEGATE_SESSIONS_PER_USER', 16, 0, 1_000_000, 'sessions of one user; 0: any number'),
   sessionsPerAddress: int('TIDEGATE_SESSIONS_PER_ADDRESS', 0, 0, 10_000_000, 'sessions of one address; 0: any number'),
   limitCommands: rate('TIDEGATE_LIMIT_COMMANDS', '200:400', 'commands of one session'),
