@@ -241,6 +241,22 @@ describe('TLS', () => {
   });
 });
 
+test('a token for trying things out lets its user in, and does what it says', async () => {
+  const env = { TIDEGATE_AUTH: 'jwt', TIDEGATE_JWT_SECRET: 'a secret of at least 32 bytes, for a test' };
+  const minted = await runTidegate(['token', '--user', 'ann', '--ttl', '5m', '--join', 'tea,team/*'], env);
+  expect(minted).toMatchObject({ code: 0, stderr: '' });
+  const gateway = await start(env);
+  const client = await TcpClient.open(gateway.ports.tcp);
+  const begunMs = Date.now();
+  const { user, expiresAtMs } = await client.ok({ op: 'connect', token: minted.stdout.trim() });
+  expect(user).toBe('ann');
+  expect(Number(expiresAtMs) - begunMs).toBeGreaterThan(280_000);
+  expect(Number(expiresAtMs) - begunMs).toBeLessThan(305_000);
+  await client.ok({ op: 'join', room: 'team/a' });
+  expect(await client.ask({ op: 'join', room: 'elsewhere' })).toMatchObject({ error: { code: 'forbidden' } });
+  await client.ok({ op: 'publish', room: 'elsewhere', mid: 'm', data: 1 });
+});
+
 test('every setting of the fixed names is known', async () => {
   const env = {
     TIDEGATE_HEARTBEAT_MS: '25000',
