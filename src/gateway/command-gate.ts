@@ -50,7 +50,8 @@ export class CommandGate {
       case 'signal':
         return !this.#busyRooms?.has(command.room);
       case 'presence':
-        return this.#reads < BOUNDS.readsUnansweredMax;
+        // Behind a join of the room, as whoever pastes both expects.
+        return this.#reads < BOUNDS.readsUnansweredMax && !this.#busyRooms?.has(command.room ?? '');
       case 'watch':
       case 'unwatch':
         return this.#reads < BOUNDS.readsUnansweredMax && !this.#busyRooms?.has(WATCHES);

@@ -1,7 +1,7 @@
 import { SignJWT } from 'jose';
+import { BOUNDS } from '../protocol/bounds.ts';
 import { isUser } from '../protocol/names.ts';
 import { type GrantPatterns, Grants } from './grants.ts';
-import { TOKEN_BYTES_MAX } from './token-verifier.ts';
 
 export interface DevelopmentToken extends GrantPatterns {
   /** Should have 32 bytes or more. */
@@ -35,6 +35,6 @@ export async function mintToken(wanted: DevelopmentToken): Promise<string> {
   if (issuer !== null) token.setIssuer(issuer);
   if (audience !== null) token.setAudience(audience);
   const signed = await token.sign(key);
-  if (signed.length > TOKEN_BYTES_MAX) throw new Error(`the token has more than ${TOKEN_BYTES_MAX} bytes`);
+  if (signed.length > BOUNDS.tokenBytesMax) throw new Error(`the token has more than ${BOUNDS.tokenBytesMax} bytes`);
   return signed;
 }

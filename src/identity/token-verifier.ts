@@ -1,4 +1,5 @@
 import { errors, type JWTPayload, jwtVerify } from 'jose';
+import { BOUNDS } from '../protocol/bounds.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { isPrintable, isUser } from '../protocol/names.ts';
 import { Grants, GrantsError } from './grants.ts';
@@ -31,7 +32,6 @@ export interface JwtVerifierSettings {
   readonly leewayMs?: number;
 }
 
-export const TOKEN_BYTES_MAX = 8_192;
 const LEEWAY_MS = 30_000;
 /** The last moment that a `Date` can hold, so that what is computed with it stays exact. */
 const TIME_MS_MAX = 8_640_000_000_000_000;
@@ -59,7 +59,7 @@ export class JwtVerifier implements TokenVerifier {
   }
 
   async verify(token: string): Promise<Identity> {
-    if (!isPrintable(token, TOKEN_BYTES_MAX) || !COMPACT.test(token)) throw unauthorized('malformed');
+    if (!isPrintable(token, BOUNDS.tokenBytesMax) || !COMPACT.test(token)) throw unauthorized('malformed');
     const payload = await this.#payload(token);
     const expiresAtMs = this.#expiry(payload.exp ?? 0);
     if (!isUser(payload.sub)) throw unauthorized('sub is not a user name');

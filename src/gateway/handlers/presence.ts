@@ -122,7 +122,8 @@ async function readUsers(session: Session, users: readonly string[], context: Pr
   const isGranted = users.every((user) => mayHearUser(identity, user));
   const known = await store.readUsers(users, isGranted ? [] : (session.memberships?.keys() ?? []));
   for (const { user, isTogether } of known) {
-    if (isTogether || mayHearUser(identity, user)) continue;
+    // By the rights of now: a newer token may have come while it was read.
+    if (isTogether || mayHearUser(session.identity, user)) continue;
     throw new CommandError('forbidden', `user: ${user} shares no room with you, and no grant allows it`);
   }
   return known;

@@ -97,17 +97,20 @@ export async function history(session: Session, command: HistoryCommand, context
   requireJoin(session.identity, room);
   const membership = session.memberships?.get(room);
   const isCatchingUp = after !== undefined && membership?.subscription.state === 'catching-up';
+  // An operator or a newer token may take it out of the room while the page is read.
+  const goesOn = () => isCatchingUp && session.memberships?.get(room) === membership;
   // It has asked; how long the answer takes is not its fault.
   if (isCatchingUp) stopWaiting(membership, context);
   const done = session.gate.readBegun(room);
   try {
     await historyPage(command, context, (reply, caughtUp) => {
       if (session.state === 'ended') return;
-      if (isCatchingUp && caughtUp !== null) settle(membership, caughtUp, context);
+      requireJoin(session.identity, room);
+      if (goesOn() && membership !== undefined && caughtUp !== null) settle(membership, caughtUp, context);
       session.reply('history', id, reply);
     });
   } catch (error) {
-    if (isCatchingUp && session.state !== 'ended') awaitNextPage(membership, context);
+    if (goesOn() && membership !== undefined) awaitNextPage(membership, context);
     throw error;
   } finally {
     done();

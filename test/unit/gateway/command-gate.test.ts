@@ -80,7 +80,7 @@ describe('a command', () => {
 
   it('of a room waits for the read under way in it', () => {
     const done = gate.readBegun('a');
-    expect(begin('a')).toEqual(without('join', 'leave', 'history', 'signal'));
+    expect(begin('a')).toEqual(without('join', 'leave', 'history', 'signal', 'presence'));
     expect(begin('b')).toEqual(OPS);
     done();
     expect(ended).toBe(1);

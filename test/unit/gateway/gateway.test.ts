@@ -7,6 +7,7 @@ import { openEmbeddedLog } from '../../../src/fanout/embedded-log.ts';
 import { EMBEDDED_LOG_DEFAULTS } from '../../../src/fanout/embedded-settings.ts';
 import type { RoomLog } from '../../../src/fanout/room-log.ts';
 import { Gateway } from '../../../src/gateway/gateway.ts';
+import { removeFromRoom } from '../../../src/gateway/handlers/rooms.ts';
 import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import { MemoryPresence } from '../../../src/presence/memory-presence-store.ts';
 import { BOUNDS } from '../../../src/protocol/bounds.ts';
@@ -76,5 +77,33 @@ describe('a join that was held while much waited to be sent', () => {
     const due = published.map(({ offset }) => offset).filter((offset) => offset > ok.position.offset);
     const heard = slow.said.filter(({ push, room }) => push === 'message' && room === 'quiet');
     expect(heard.map(({ offset }) => offset)).toEqual(due);
+  });
+});
+
+describe('who is taken out of a room while catching up in it', () => {
+  it('hears no more of it, also when a page is being read at that moment', async () => {
+    const [away, speaker] = [await connect('ann'), await connect('bob')];
+    // Keeps the room in the hub.
+    speaker.send({ op: 'join', id: 1, room: 'r' });
+    await replied(speaker, 1);
+    const count = BOUNDS.historyMax + 5;
+    for (let id = 2; id < 2 + count; id += 1) speaker.send(publish(id, 'r'));
+    await replied(speaker, 1 + count);
+    away.send({ op: 'join', id: 1, room: 'r', since: { epoch: log.epoch, offset: -1 } });
+    const { ok } = (await replied(away, 1)) as unknown as { ok: { more: boolean; position: object } };
+    expect(ok.more).toBe(true);
+
+    away.send({ op: 'history', id: 2, room: 'r', after: ok.position, limit: 300 });
+    const [session] = gateway.sessions.ofUser('ann');
+    if (session === undefined) throw new Error('ann is not connected');
+    expect(removeFromRoom(session, 'r', 'kicked', gateway.rooms)).toBe(true);
+    await replied(away, 2);
+    expect(gateway.hub.subscriptionCount('r')).toBe(1);
+
+    speaker.send(publish(1_000, 'r'));
+    await replied(speaker, 1_000);
+    away.send({ op: 'ping', id: 3 });
+    await replied(away, 3);
+    expect(away.said.map(({ push }) => push).filter((push) => push !== undefined)).toEqual(['left']);
   });
 });
