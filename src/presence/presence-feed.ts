@@ -76,14 +76,7 @@ export class PresenceFeed implements PresenceChanges {
     const watch = new RoomWatch(reader, mode);
     feed.watches.add(watch);
     this.#roomWatches += 1;
-    try {
-      feed.interest ??= this.#store.setInterest(feed.subject, true);
-      await feed.interest;
-    } catch (error) {
-      feed.interest = null;
-      this.unwatchRoom(room, watch);
-      throw error;
-    }
+    await this.#listen(feed, () => this.unwatchRoom(room, watch));
     return watch;
   }
 
@@ -107,14 +100,7 @@ export class PresenceFeed implements PresenceChanges {
     const watch = new UserWatch(reader, feed);
     feed.watches.add(watch);
     this.#userWatches += 1;
-    try {
-      feed.interest ??= this.#store.setInterest(feed.subject, true);
-      await feed.interest;
-    } catch (error) {
-      feed.interest = null;
-      this.unwatchUser(user, watch);
-      throw error;
-    }
+    await this.#listen(feed, () => this.unwatchUser(user, watch));
     return watch;
   }
 
@@ -140,6 +126,18 @@ export class PresenceFeed implements PresenceChanges {
     if (feed === undefined) return;
     feed.latest = user;
     this.#tellSoon(feed);
+  }
+
+  /** Resolves when the store tells of the subject. Where it can't, the watch that wanted it is given up. */
+  async #listen(feed: RoomFeed | UserFeed, giveUp: () => void): Promise<void> {
+    try {
+      feed.interest ??= this.#store.setInterest(feed.subject, true);
+      await feed.interest;
+    } catch (error) {
+      feed.interest = null;
+      giveUp();
+      throw error;
+    }
   }
 
   #tellSoon(feed: RoomFeed | UserFeed): void {
