@@ -4,7 +4,16 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { freeze } from '../faults/machine.ts';
 import { isBrowserMissing, startBrowser } from './browser.ts';
 import type { Client, TcpClient, WsClient } from './clients.ts';
-import { roomPushes, Stage, type TransportName, toldOf, type UserState, untilTold, userPushes } from './stage.ts';
+import {
+  roomPushes,
+  Stage,
+  type TransportName,
+  toldOf,
+  type UserState,
+  untilPresent,
+  untilTold,
+  userPushes,
+} from './stage.ts';
 
 const GRACE_MS = 1_500;
 const PATIENCE = { timeout: 15_000, interval: 50 };
@@ -123,7 +132,7 @@ describe.concurrent('within the grace', () => {
     const { room, user, watcher, graceOver } = await scene();
     const first = await stage.client(user, { device: 'd' });
     await first.ok({ op: 'join', room });
-    await untilTold(watcher, room, 'joined', user);
+    await untilPresent(watcher, room, user);
     const told = toldOf(watcher, user).length;
     first.close();
     const second = await stage.client(user, { device: 'e' });
@@ -141,7 +150,7 @@ describe.concurrent('within the grace', () => {
     const first = await stage.client(user, { device: 'd' });
     await first.ok({ op: 'status', status: 'dnd', text: 'busy' });
     await first.ok({ op: 'join', room });
-    await untilTold(watcher, room, 'joined', user);
+    await untilPresent(watcher, room, user, 'dnd 1');
     const told = toldOf(watcher, user);
     const second = await stage.client(user, { device: 'd' }, 'ws');
     expect(await first.disconnected()).toMatchObject({ code: 3504, reason: 'replaced', reconnect: null });
@@ -161,7 +170,7 @@ describe.concurrent('within the grace', () => {
     const { room, user, watcher, graceOver } = await scene();
     let client = await stage.client(user, { device: 'd' });
     await client.ok({ op: 'join', room });
-    await untilTold(watcher, room, 'joined', user);
+    await untilPresent(watcher, room, user);
     const told = toldOf(watcher, user);
     for (let i = 0; i < 40; i += 1) {
       client.close();
@@ -369,6 +378,7 @@ describe.skipIf(isBrowserMissing).concurrent('in a browser', () => {
   test('F5 shows nothing', async () => {
     const it = await scene();
     const page = await enter(it, await (await browser.newContext()).newPage());
+    await untilPresent(it.watcher, it.room, it.user);
     const told = toldOf(it.watcher, it.user);
     for (let i = 0; i < 3; i += 1) {
       await page.reload();

@@ -106,3 +106,12 @@ export function untilTold(client: Client, room: string, list: 'joined' | 'left' 
     roomPushes(client, room).find((push) => push[list]?.some((state) => state.user === user)),
   );
 }
+
+/**
+ * Resolves when the watcher of both has been told all there is of a user who is in the room: the room's presence and
+ * the user's own are told apart, in either order.
+ */
+export async function untilPresent(client: Client, room: string, user: string, state = 'online 1'): Promise<void> {
+  await untilTold(client, room, 'joined', user);
+  await client.until(`${user} being ${state}`, () => toldOf(client, user).includes(state));
+}
