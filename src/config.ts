@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { Grants } from './identity/grants.ts';
 import { isKeySetUrl } from './identity/remote-key-set.ts';
 import { isWeakSecret, SECRET_BYTES_MIN } from './identity/shared-secret.ts';
-import type { Rate } from './protocol/replies.ts';
+import type { Rate } from './protocol/limits.ts';
 
 /** One environment variable: how it is checked, and what `--help` says of it. */
 interface Variable<T> {

@@ -1,5 +1,5 @@
 import type { Command } from '../protocol/commands.ts';
-import type { Rate } from '../protocol/replies.ts';
+import type { Rate } from '../protocol/limits.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 /** What one session may do, each a second and at once; null: as much as it likes. */

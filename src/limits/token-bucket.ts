@@ -1,4 +1,4 @@
-import type { Rate } from '../protocol/replies.ts';
+import type { Rate } from '../protocol/limits.ts';
 
 /**
  * A token bucket as the generic cell rate algorithm (GCRA; the virtual scheduling algorithm of ITU-T I.371, annex A):

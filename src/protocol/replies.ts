@@ -1,3 +1,4 @@
+import type { Limits } from './limits.ts';
 import type { Gap, Position } from './position.ts';
 import type { Status, UserState } from './presence-state.ts';
 import type { Publication } from './publication.ts';
@@ -35,26 +36,6 @@ export interface ConnectReply {
   /** When the session ends unless its token is refreshed; absent without a token. */
   readonly expiresAtMs?: number;
   readonly limits: Limits;
-}
-
-export interface Limits {
-  readonly frameBytesMax: number;
-  readonly serverFrameBytesMax: number;
-  readonly dataBytesMax: number;
-  readonly signalBytesMax: number;
-  readonly roomsMax: number;
-  readonly watchesMax: number;
-  readonly historyMax: number;
-  readonly publishesUnansweredMax: number;
-  readonly commands: Rate | null;
-  readonly publishes: Rate | null;
-  readonly signals: Rate | null;
-  readonly bytes: Rate | null;
-}
-
-export interface Rate {
-  readonly perSecond: number;
-  readonly burst: number;
 }
 
 export interface PageReply {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TokenBucket } from '../../../src/limits/token-bucket.ts';
-import type { Rate } from '../../../src/protocol/replies.ts';
+import type { Rate } from '../../../src/protocol/limits.ts';
 
 describe('TokenBucket', () => {
   it('is full at first, refills at its rate, and no higher than the burst', () => {

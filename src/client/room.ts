@@ -1,0 +1,376 @@
+import type { PresenceMode } from '../protocol/commands.ts';
+import type { Gap, Position } from '../protocol/position.ts';
+import type { UserState } from '../protocol/presence-state.ts';
+import { ClientError } from './client-error.ts';
+import type { Said } from './connection.ts';
+import { Deferred } from './deferred.ts';
+import { Emitter } from './emitter.ts';
+import type { Environment } from './environment.ts';
+import type { Message, Page, RoomPresence, Signal } from './messages.ts';
+import { Place } from './place.ts';
+import type { Published } from './publishes.ts';
+import { isRetryable, membersOf, retryAfterMs, type Send } from './questions.ts';
+import { Roster, type RosterChange } from './roster.ts';
+import { Stream } from './stream.ts';
+
+/** Messages asked for at a time when there are more than one reply holds. */
+const PAGE_MAX = 300;
+/** A crowd reads its names anew so often that all of it together asks about a hundred times a second. */
+const REREAD_MS_PER_USER = 20;
+const REREAD_MIN_MS = 1_000;
+
+/** Lists the rooms' states: `idle` is not asked to be joined; `joining` waits for the reply, or for a session. */
+export type RoomState = 'idle' | 'joining' | 'catching_up' | 'live';
+
+export interface JoinOptions {
+  /** The last so many messages, handed on at first; 0–300. */
+  readonly history?: number;
+  /** Messages behind this position, as of an earlier run of the program; wins over `history`. */
+  readonly since?: Position;
+  /** What to hear of who is here; default: nothing. */
+  readonly presence?: PresenceMode;
+  /** false: to not be seen as present. */
+  readonly visible?: boolean;
+}
+
+export interface RoomEvents {
+  /** Each message once, in order. */
+  message: Message;
+  /** Messages that may have existed between the two positions cannot be had. */
+  gap: Gap;
+  signal: Signal;
+  /** `count` and `users` are up to date already. Empty lists: the count alone has changed. */
+  presence: RosterChange;
+  state: RoomState;
+  /** The server ended it: with the code of its push (`forbidden`, `kicked`) or of a refused join. */
+  left: { readonly code: string; readonly message: string };
+}
+
+/** A promise of a publish, with the id under which the message will be pushed. */
+export type Publish = Promise<Published> & { readonly mid: string };
+
+/** What a room needs of its client. */
+export interface RoomHost {
+  readonly environment: Environment;
+  readonly iteratorMessagesMax: number;
+  /** Sends once, in the session that there is. */
+  readonly send: Send;
+  /** Sends until there is an answer. */
+  ask(op: string, members: Readonly<Record<string, unknown>>): Promise<Said>;
+  publish(room: string, mid: string, data: unknown): Promise<Published>;
+  /** The room is to be joined in every session from now on, or in none. @throws ClientError `already_joined` */
+  want(room: Room, isWanted: boolean): void;
+  /** The room has come to be live, or isn't any more. */
+  roomChanged(): void;
+}
+
+/** One room, whether joined or not. Its events begin when it is joined: add listeners before. */
+export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> {
+  readonly name: string;
+  readonly #host: RoomHost;
+  #state: RoomState = 'idle';
+  #options: JoinOptions = {};
+  #place = new Place(null);
+  #roster = new Roster();
+  readonly #streams = new Set<Stream<Message>>();
+  /** Rises whenever answers to what was asked before are of no use any more. */
+  #turn = 0;
+  /** A page is to be asked for when those who iterate have caught up. */
+  #isPageDue = false;
+  #isReadingNames = false;
+  #joined = new Deferred<void>();
+
+  constructor(name: string, host: RoomHost) {
+    super();
+    this.name = name;
+    this.#host = host;
+  }
+
+  get state(): RoomState {
+    return this.#state;
+  }
+
+  /** Behind what was handed on last; kept after leaving. */
+  get position(): Position | null {
+    return this.#place.position;
+  }
+
+  /** How many are here, with `presence` `full` or `count`. */
+  get count(): number {
+    return this.#roster.count;
+  }
+
+  /** Who is here, with `presence: 'full'`; at most 500. */
+  get users(): ReadonlyMap<string, UserState> {
+    return this.#roster.users;
+  }
+
+  /** Whether it is not yet where it was before the connection was lost. */
+  get isBehind(): boolean {
+    return this.#state !== 'idle' && this.#state !== 'live' && this.position !== null;
+  }
+
+  /**
+   * Joins it in this session, or the next one, and in all that follow, from where it was. Resolves when all that is
+   * there already was handed on. The first call's options count until it is left.
+   *
+   * @throws ClientError `left`, or why the join was refused
+   */
+  async join(options: JoinOptions = {}): Promise<void> {
+    if (this.#state === 'idle') {
+      this.#host.want(this, true);
+      this.#joined = new Deferred<void>().unminded();
+      this.#options = options;
+      this.#place = new Place(options.since ?? null);
+      this.#roster = new Roster();
+      this.#setState('joining');
+      this.resume();
+    }
+    await this.#joined.promise;
+  }
+
+  /** Leaves it at once: nothing of it is handed on any more. Resolves when the server knows, or the session is over. */
+  leave(): Promise<void> {
+    const wasIdle = this.#state === 'idle';
+    this.#end(null);
+    return new Promise((resolve) => (wasIdle ? resolve() : this.#sendLeave(this.#turn, resolve)));
+  }
+
+  /**
+   * Publishes `data`, any JSON value; needs no join. Resolves when it is durable. Messages come to stand in the order
+   * of the calls.
+   *
+   * @throws ClientError an error of the server's, `timed_out`, `queue_full` or `closed`
+   */
+  publish(data: unknown, mid = this.#host.environment.makeId()): Publish {
+    return Object.assign(this.#host.publish(this.name, mid, data), { mid });
+  }
+
+  /** Says something in passing, at most once. @throws ClientError `offline` where there is no session */
+  signal(data: unknown): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const isSent = this.#host.send(membersOf({ op: 'signal', room: this.name, data }), (outcome) => {
+        if (outcome === null) reject(new ClientError('offline', 'the session ended', true));
+        else if ('error' in outcome) reject(outcome.error);
+        else resolve();
+      });
+      if (!isSent) reject(new ClientError('offline', 'no session'));
+    });
+  }
+
+  /** A page of history, whether joined or not: at most `limit` (1–300) messages before or after a position, or the last. */
+  async history(page: {
+    readonly before?: Position;
+    readonly after?: Position;
+    readonly limit: number;
+  }): Promise<Page> {
+    return (await this.#host.ask('history', { room: this.name, ...page })) as unknown as Page;
+  }
+
+  /** A page of who is here: the first 500, or those behind the user `after`. */
+  async presence(after?: string): Promise<RoomPresence> {
+    return (await this.#host.ask('presence', { room: this.name, after })) as unknown as RoomPresence;
+  }
+
+  /**
+   * Messages from now on, for `for await`. A reader that is slow at catching up is waited for; one that falls behind what
+   * is said meanwhile gets `overflow`. It ends when the room is left, and throws where the server ended it.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    const stream = new Stream<Message>(this.#host.iteratorMessagesMax, ({ hasEnded }) => {
+      if (hasEnded) this.#streams.delete(stream);
+      this.#readPage();
+    });
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  /** For the client: joins in the session that there is. */
+  resume(): void {
+    if (this.#state === 'idle') return;
+    this.#turn += 1;
+    this.#isPageDue = false;
+    this.#isReadingNames = false;
+    this.#setState('joining');
+    this.#sendJoin(this.#turn);
+  }
+
+  /** For the client: there is no session any more. */
+  suspend(): void {
+    this.#turn += 1;
+    this.#isPageDue = false;
+    if (this.#state !== 'idle') this.#setState('joining');
+  }
+
+  /** For the client, when it is closed: ends what waits, not what is wanted. `isOwn`: its user closed it. */
+  close(error: ClientError, isOwn: boolean): void {
+    this.suspend();
+    this.#joined.reject(error);
+    this.#joined = new Deferred<void>().unminded();
+    this.#endStreams(isOwn ? null : error);
+  }
+
+  /** For the client: takes a push of this room. @throws where it cannot be one */
+  hear(push: Said): void {
+    if (this.#state === 'idle') return;
+    switch (push.push) {
+      case 'message':
+        // While catching up, the pages have it.
+        if (this.#state === 'live') this.#handOn(push as unknown as Message);
+        break;
+      case 'signal':
+        this.emit('signal', { from: push.from as string, data: push.data });
+        break;
+      case 'presence':
+        this.#hearPresence(this.#roster.hear(push as unknown as Parameters<Roster['hear']>[0]));
+        break;
+      case 'resync': {
+        const gap = push.gap as Gap | undefined;
+        const turn = this.#turn;
+        if (gap !== undefined && this.#place.skip(gap)) this.emit('gap', gap);
+        if (turn === this.#turn) this.resume();
+        break;
+      }
+      case 'left':
+        this.#end(new ClientError('left', push.code as string), push.code as string);
+    }
+  }
+
+  #sendJoin(turn: number): void {
+    if (turn !== this.#turn) return;
+    const { presence, visible, history } = this.#options;
+    const since = this.position;
+    const from = since === null ? { history } : { since };
+    this.#host.send(membersOf({ op: 'join', room: this.name, presence, visible, ...from }), (outcome) => {
+      if (turn !== this.#turn || outcome === null) return;
+      if ('ok' in outcome) this.#hasJoined(outcome.ok, since !== null);
+      else if (outcome.error.code === 'already_joined') this.#joinAnew(turn);
+      else if (isRetryable(outcome.error)) this.#later(outcome.error, () => this.#sendJoin(turn));
+      else this.#end(outcome.error);
+    });
+  }
+
+  /** A `leave` of ours has not come through yet. */
+  #joinAnew(turn: number): void {
+    this.#host.send(membersOf({ op: 'leave', room: this.name }), () => {});
+    this.#sendJoin(turn);
+  }
+
+  #sendLeave(turn: number, onDone: () => void): void {
+    const isSent =
+      turn === this.#turn &&
+      this.#host.send(membersOf({ op: 'leave', room: this.name }), (outcome) => {
+        const error = outcome !== null && 'error' in outcome ? outcome.error : null;
+        if (error !== null && isRetryable(error)) this.#later(error, () => this.#sendLeave(turn, onDone));
+        else onDone();
+      });
+    if (!isSent) onDone();
+  }
+
+  #hasJoined(reply: Said, wasResumed: boolean): void {
+    const turn = this.#turn;
+    const { presence } = reply as { presence?: RoomPresence };
+    if (presence !== undefined) this.#hearPresence(this.#roster.read(presence, false));
+    if (wasResumed && !reply.recovered) this.#place.lose();
+    if (turn === this.#turn) this.#take(reply as unknown as Page);
+  }
+
+  #take(page: Page): void {
+    const turn = this.#turn;
+    for (const item of this.#place.read(page)) {
+      if ('to' in item) this.emit('gap', item);
+      else this.#tell(item);
+      // A listener may have left, or closed the client.
+      if (turn !== this.#turn) return;
+    }
+    if (page.more) {
+      this.#setState('catching_up');
+      this.#isPageDue = true;
+      this.#readPage();
+    } else {
+      this.#setState('live');
+      this.#joined.resolve();
+    }
+  }
+
+  /** Asks for the next page once there is room for it. */
+  #readPage(): void {
+    if (!this.#isPageDue) return;
+    for (const stream of this.#streams) if (!stream.hasRoom) return;
+    this.#isPageDue = false;
+    const turn = this.#turn;
+    const members = membersOf({ op: 'history', room: this.name, after: this.position, limit: PAGE_MAX });
+    this.#host.send(members, (outcome) => {
+      if (turn !== this.#turn || outcome === null) return;
+      if ('ok' in outcome) this.#take(outcome.ok as unknown as Page);
+      else if (isRetryable(outcome.error)) {
+        this.#later(outcome.error, () => {
+          if (turn !== this.#turn) return;
+          this.#isPageDue = true;
+          this.#readPage();
+        });
+      } else this.#end(outcome.error);
+    });
+  }
+
+  #handOn(message: Message): void {
+    if (this.#place.passes(message)) this.#tell(message);
+  }
+
+  #tell(message: Message): void {
+    for (const stream of this.#streams) stream.push(message);
+    this.emit('message', message);
+  }
+
+  #hearPresence(change: RosterChange | null): void {
+    if (change === null) return;
+    this.emit('presence', change);
+    if (this.#roster.isStale && this.#options.presence === 'full') this.#readNames();
+  }
+
+  /** Names were not told: reads them after a while, which is the longer the more there are to ask. */
+  #readNames(): void {
+    if (this.#isReadingNames) return;
+    this.#isReadingNames = true;
+    const turn = this.#turn;
+    const delayMs = this.#host.environment.random() * Math.max(REREAD_MIN_MS, this.count * REREAD_MS_PER_USER);
+    this.#host.environment.schedule(() => {
+      if (turn !== this.#turn) return;
+      this.#host.send(membersOf({ op: 'presence', room: this.name }), (outcome) => {
+        if (turn !== this.#turn) return;
+        this.#isReadingNames = false;
+        if (outcome === null) return;
+        if ('ok' in outcome) this.#hearPresence(this.#roster.read(outcome.ok as unknown as RoomPresence, true));
+        else if (isRetryable(outcome.error)) this.#readNames();
+      });
+    }, delayMs);
+  }
+
+  #later(error: ClientError, callback: () => void): void {
+    this.#host.environment.schedule(callback, retryAfterMs(this.#host.environment, error));
+  }
+
+  /** It is not wanted any more: null, by its user, or for the server's reason. */
+  #end(error: ClientError | null, code: string = error?.code ?? 'left'): void {
+    if (this.#state === 'idle') return;
+    this.#turn += 1;
+    this.#isPageDue = false;
+    this.#host.want(this, false);
+    this.#joined.reject(error ?? new ClientError('left', 'the room was left'));
+    this.#endStreams(error);
+    this.#setState('idle');
+    if (error !== null) this.emit('left', { code, message: error.message });
+  }
+
+  #endStreams(error: ClientError | null): void {
+    for (const stream of this.#streams) stream.end(error);
+    this.#streams.clear();
+  }
+
+  #setState(state: RoomState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.emit('state', state);
+    this.#host.roomChanged();
+  }
+}
