@@ -2,7 +2,7 @@ import type { Limits } from '../protocol/limits.ts';
 import type { Status } from '../protocol/presence-state.ts';
 import { Backoff } from './backoff.ts';
 import { ClientError } from './client-error.ts';
-import { Connection, type End, type Said } from './connection.ts';
+import { Connection, type End, type Said, utf8Bytes } from './connection.ts';
 import { Deferred } from './deferred.ts';
 import { Emitter } from './emitter.ts';
 import { type Environment, globalEnvironment } from './environment.ts';
@@ -16,15 +16,17 @@ export type { ClientErrorCode } from './client-error.ts';
 export type { Environment, Socket, SocketEvents } from './environment.ts';
 export type { Message, Page, RoomPresence, Signal, UserPresence } from './messages.ts';
 export type { Published } from './publishes.ts';
-export type { JoinOptions, Publish, RoomEvents, RoomState } from './room.ts';
+export type { JoinOptions, Publish, Room, RoomEvents, RoomState } from './room.ts';
 export type { RosterChange } from './roster.ts';
 export { tabDevice } from './tab-device.ts';
 export type { TokenSource } from './tokens.ts';
-export { ClientError, Room };
+export { ClientError };
 
 /** A publish may be repeated for so long and is still delivered once. */
 const RETRY_FOR_MS_MAX = 60_000;
 const WAITING_MAX = 256;
+/** Of one publish, as long as the server has not said it. */
+const DATA_BYTES_MAX = 16_384;
 /** Close code for a server that did not accept us, and does not close by itself. */
 const REFUSED_CODE = 4003;
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -237,26 +239,21 @@ export class Client extends Emitter<ClientEvents> {
 
   async #ask(op: string, members: Readonly<Record<string, unknown>>): Promise<Said> {
     this.#requireOpen();
-    return this.#questions.ask(this.#checked(membersOf({ op, ...members })));
+    return this.#questions.ask(membersOf({ op, ...members }));
   }
 
   async #publish(room: string, mid: string, data: unknown): Promise<Published> {
     this.#requireOpen();
     const text = JSON.stringify(data) as string | undefined;
     if (text === undefined) throw new ClientError('bad_request', 'data: this is no JSON value');
-    this.#checked(text, this.#welcome?.limits.dataBytesMax);
+    const { dataBytesMax } = this.#welcome?.limits ?? { dataBytesMax: DATA_BYTES_MAX };
+    if (utf8Bytes(text) > dataBytesMax) throw new ClientError('bad_request', `data: more than ${dataBytesMax} bytes`);
     return this.#publishes.add(room, mid, text);
   }
 
   /** Who is closed for good would wait for ever. */
   #requireOpen(): void {
     if (this.#turn > 0 && this.#state.name === 'closed') throw new ClientError('closed', this.#state.reason);
-  }
-
-  /** A line that the server would not read ends the session, and would end the next one. */
-  #checked(text: string, bytesMax = 16_384): string {
-    if (new TextEncoder().encode(text).length <= bytesMax) return text;
-    throw new ClientError('bad_request', `more than ${bytesMax} bytes`);
   }
 
   #want(room: Room, isWanted: boolean): void {

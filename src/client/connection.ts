@@ -92,8 +92,15 @@ export class Connection {
     if (this.#hasEnded) return false;
     const id = this.#nextId;
     this.#nextId += 1;
+    const line = `{"id":${id},${members}}`;
+    // A line that the server would not read ends the session, and would end the next one.
+    if (utf8Bytes(line) > this.frameBytesMax) {
+      const error = new ClientError('bad_request', `more than ${this.frameBytesMax} bytes`);
+      queueMicrotask(() => onOutcome({ error }));
+      return true;
+    }
     this.#replies.set(id, onOutcome);
-    this.#send(`{"id":${id},${members}}`);
+    this.#send(line);
     return true;
   }
 
@@ -140,14 +147,19 @@ export class Connection {
     const lines = this.#lines;
     this.#lines = [];
     if (this.#hasEnded) return;
-    let message = '';
+    let message: string[] = [];
+    let bytes = 0;
     for (const line of lines) {
-      // A UTF-16 unit is at most three bytes.
-      const isFull = 3 * (message.length + line.length) >= this.frameBytesMax;
-      if (isFull && message !== '') this.#socket.send(message);
-      message = isFull || message === '' ? line : `${message}\n${line}`;
+      const lineBytes = utf8Bytes(line) + 1;
+      if (bytes + lineBytes > this.frameBytesMax && bytes > 0) {
+        this.#socket.send(message.join('\n'));
+        message = [];
+        bytes = 0;
+      }
+      message.push(line);
+      bytes += lineBytes;
     }
-    if (message !== '') this.#socket.send(message);
+    if (bytes > 0) this.#socket.send(message.join('\n'));
   }
 
   #receive(data: unknown): void {
@@ -231,4 +243,10 @@ export class Connection {
       else this.#watch();
     }, this.#silenceMaxMs - silentMs);
   }
+}
+
+const encoder = new TextEncoder();
+
+export function utf8Bytes(text: string): number {
+  return encoder.encode(text).length;
 }

@@ -19,7 +19,7 @@ const PAGE_MAX = 300;
 const REREAD_MS_PER_USER = 20;
 const REREAD_MIN_MS = 1_000;
 
-/** Lists the rooms' states: `idle` is not asked to be joined; `joining` waits for the reply, or for a session. */
+/** `idle` is not asked to be joined; `joining` waits for the reply, or for a session. */
 export type RoomState = 'idle' | 'joining' | 'catching_up' | 'live';
 
 export interface JoinOptions {
@@ -49,7 +49,7 @@ export interface RoomEvents {
 /** A promise of a publish, with the id under which the message will be pushed. */
 export type Publish = Promise<Published> & { readonly mid: string };
 
-/** What a room needs of its client. */
+/** @internal What a room needs of its client. */
 export interface RoomHost {
   readonly environment: Environment;
   readonly iteratorMessagesMax: number;
@@ -80,6 +80,7 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
   #isReadingNames = false;
   #joined = new Deferred<void>();
 
+  /** @internal */
   constructor(name: string, host: RoomHost) {
     super();
     this.name = name;
@@ -105,7 +106,7 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
     return this.#roster.users;
   }
 
-  /** Whether it is not yet where it was before the connection was lost. */
+  /** @internal Whether it is not yet where it was before the connection was lost. */
   get isBehind(): boolean {
     return this.#state !== 'idle' && this.#state !== 'live' && this.position !== null;
   }
@@ -133,6 +134,8 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
   leave(): Promise<void> {
     const wasIdle = this.#state === 'idle';
     this.#end(null);
+    // The client forgets also one that was only published to.
+    this.#host.want(this, false);
     return new Promise((resolve) => (wasIdle ? resolve() : this.#sendLeave(this.#turn, resolve)));
   }
 
@@ -185,7 +188,7 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
     return stream;
   }
 
-  /** For the client: joins in the session that there is. */
+  /** @internal Joins in the session that there is. */
   resume(): void {
     if (this.#state === 'idle') return;
     this.#turn += 1;
@@ -195,14 +198,14 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
     this.#sendJoin(this.#turn);
   }
 
-  /** For the client: there is no session any more. */
+  /** @internal There is no session any more. */
   suspend(): void {
     this.#turn += 1;
     this.#isPageDue = false;
     if (this.#state !== 'idle') this.#setState('joining');
   }
 
-  /** For the client, when it is closed: ends what waits, not what is wanted. `isOwn`: its user closed it. */
+  /** @internal The client is closed: ends what waits, not what is wanted. `isOwn`: its user closed it. */
   close(error: ClientError, isOwn: boolean): void {
     this.suspend();
     this.#joined.reject(error);
@@ -210,7 +213,7 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
     this.#endStreams(isOwn ? null : error);
   }
 
-  /** For the client: takes a push of this room. @throws where it cannot be one */
+  /** @internal Takes a push of this room. @throws where it cannot be one */
   hear(push: Said): void {
     if (this.#state === 'idle') return;
     switch (push.push) {
@@ -244,14 +247,15 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
     this.#host.send(membersOf({ op: 'join', room: this.name, presence, visible, ...from }), (outcome) => {
       if (turn !== this.#turn || outcome === null) return;
       if ('ok' in outcome) this.#hasJoined(outcome.ok, since !== null);
-      else if (outcome.error.code === 'already_joined') this.#joinAnew(turn);
+      else if (outcome.error.code === 'already_joined') this.#later(outcome.error, () => this.#joinAnew(turn));
       else if (isRetryable(outcome.error)) this.#later(outcome.error, () => this.#sendJoin(turn));
       else this.#end(outcome.error);
     });
   }
 
-  /** A `leave` of ours has not come through yet. */
+  /** A `leave` of ours did not come through. */
   #joinAnew(turn: number): void {
+    if (turn !== this.#turn) return;
     this.#host.send(membersOf({ op: 'leave', room: this.name }), () => {});
     this.#sendJoin(turn);
   }
@@ -283,17 +287,18 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
       // A listener may have left, or closed the client.
       if (turn !== this.#turn) return;
     }
-    if (page.more) {
-      this.#setState('catching_up');
-      this.#isPageDue = true;
-      this.#readPage();
-    } else {
-      this.#setState('live');
-      this.#joined.resolve();
-    }
+    this.#setState(page.more ? 'catching_up' : 'live');
+    if (turn !== this.#turn) return;
+    if (page.more) this.#askPage();
+    else this.#joined.resolve();
   }
 
-  /** Asks for the next page once there is room for it. */
+  #askPage(): void {
+    this.#isPageDue = true;
+    this.#readPage();
+  }
+
+  /** Asks for the page that is due once there is room for it. */
   #readPage(): void {
     if (!this.#isPageDue) return;
     for (const stream of this.#streams) if (!stream.hasRoom) return;
@@ -303,13 +308,8 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
     this.#host.send(members, (outcome) => {
       if (turn !== this.#turn || outcome === null) return;
       if ('ok' in outcome) this.#take(outcome.ok as unknown as Page);
-      else if (isRetryable(outcome.error)) {
-        this.#later(outcome.error, () => {
-          if (turn !== this.#turn) return;
-          this.#isPageDue = true;
-          this.#readPage();
-        });
-      } else this.#end(outcome.error);
+      else if (isRetryable(outcome.error)) this.#later(outcome.error, () => turn === this.#turn && this.#askPage());
+      else this.#end(outcome.error);
     });
   }
 
