@@ -1,4 +1,3 @@
-import type { Limits } from '../protocol/limits.ts';
 import type { Status } from '../protocol/presence-state.ts';
 import { Backoff } from './backoff.ts';
 import { ClientError } from './client-error.ts';
@@ -7,17 +6,29 @@ import { Deferred } from './deferred.ts';
 import { Emitter } from './emitter.ts';
 import { type Environment, globalEnvironment } from './environment.ts';
 import type { UserPresence } from './messages.ts';
+import type { ClientOptions } from './options.ts';
 import { type Published, Publishes } from './publishes.ts';
 import { isRetryable, membersOf, Questions, type WaitingSettings } from './questions.ts';
 import { Room, type RoomHost } from './room.ts';
-import { type TokenSource, Tokens } from './tokens.ts';
+import type { Session, Welcome } from './session.ts';
+import type { ClientState } from './state.ts';
+import { Timers } from './timers.ts';
+import { Tokens } from './tokens.ts';
 
+export type { PresenceMode } from '../protocol/commands.ts';
+export type { Limits, Rate } from '../protocol/limits.ts';
+export type { Gap, Position } from '../protocol/position.ts';
+export type { Status, UserState } from '../protocol/presence-state.ts';
 export type { ClientErrorCode } from './client-error.ts';
 export type { Environment, Socket, SocketEvents } from './environment.ts';
 export type { Message, Page, RoomPresence, Signal, UserPresence } from './messages.ts';
+export type { ClientOptions } from './options.ts';
 export type { Published } from './publishes.ts';
-export type { JoinOptions, Publish, Room, RoomEvents, RoomState } from './room.ts';
+export type { Room } from './room.ts';
+export type { JoinOptions, Publish, RoomEvents, RoomState } from './room-events.ts';
 export type { RosterChange } from './roster.ts';
+export type { Session } from './session.ts';
+export type { ClientState } from './state.ts';
 export { tabDevice } from './tab-device.ts';
 export type { TokenSource } from './tokens.ts';
 export { ClientError };
@@ -34,40 +45,6 @@ const ITERATOR_MESSAGES_MAX = 4_096;
 /** A page and what is said until it is read have to fit. */
 const ITERATOR_MESSAGES_MIN = 1_000;
 
-export interface ClientOptions {
-  /** Of the gateway's `/ws`: `ws:` or `wss:`. */
-  readonly url: string | URL;
-  /** With anonymous access; without one, the server makes a guest's name. */
-  readonly user?: string;
-  /** A name for this device; without one, the server makes it. See `tabDevice()`. */
-  readonly device?: string;
-  /** A JWT, or who gives a fresh one, asked before each connect and before the session's token expires. */
-  readonly token?: TokenSource;
-  /** The program's name and version, as `name/1.0`. */
-  readonly client?: string;
-  /** Publishes, and apart from them other commands, that may wait for a reply; more are refused. 256 by default. */
-  readonly waitingMax?: number;
-  /** Milliseconds of wall time for which what has no answer is sent again: 60,000 by default and at most. */
-  readonly retryForMs?: number;
-  /** Messages that may wait for an iterator's reader: 4,096 by default, at least 1,000. */
-  readonly iteratorMessagesMax?: number;
-  /** Milliseconds until the server's first word, and until a token: 15,000 by default. */
-  readonly connectTimeoutMs?: number;
-  /** For tests, and for places without a global WebSocket. */
-  readonly environment?: Environment;
-}
-
-export type ClientState =
-  | { readonly name: 'connecting' }
-  /** There is a session, and every room that was joined before is where it would be without the loss. */
-  | { readonly name: 'online' }
-  /** There is a session, and a room that was joined before is being caught up with. */
-  | { readonly name: 'resyncing' }
-  /** The next try is at `retryAtMs`, milliseconds since 1970, or when the browser says that it is online. */
-  | { readonly name: 'waiting'; readonly reason: string; readonly retryAtMs: number }
-  /** Not begun, closed, or sent away by the server: for the reason of a disconnect `code`, or null of an error. */
-  | { readonly name: 'closed'; readonly reason: string; readonly code: number | null };
-
 export interface ClientEvents {
   state: ClientState;
   /** A watched user has changed, or was read anew. */
@@ -76,30 +53,12 @@ export interface ClientEvents {
   error: ClientError;
 }
 
-/** What the server said of the session. */
-export interface Session {
-  readonly session: string;
-  readonly node: string;
-  readonly server: string;
-  readonly user: string;
-  readonly device: string;
-  /** What the server can do beyond version 1 of the protocol. */
-  readonly features: readonly string[];
-  readonly limits: Limits;
-}
-
-/** The rest of `connect`'s reply. */
-interface Welcome extends Session {
-  readonly heartbeatMs: number;
-  readonly retryWindowMs: number;
-  readonly ticket?: string;
-  readonly expiresAtMs?: number;
-}
-
 /** A gateway's client: a session that comes back by itself, and rooms that never lose their place. */
 export class Client extends Emitter<ClientEvents> {
   readonly #options: ClientOptions;
-  readonly #environment: Environment;
+  readonly #environment: Timers;
+  /** Whose waits go on when the client is closed. */
+  readonly #outerEnvironment: Environment;
   readonly #connectTimeoutMs: number;
   readonly #backoff: Backoff;
   readonly #tokens: Tokens;
@@ -110,7 +69,7 @@ export class Client extends Emitter<ClientEvents> {
   readonly #wanted = new Map<string, Room>();
   readonly #watched = new Set<string>();
   #status: { readonly status: Status; readonly text?: string | undefined } | null = null;
-  #state: ClientState = { name: 'closed', reason: 'not connected yet', code: null };
+  #state: ClientState = { name: 'closed', reason: 'not connected', code: null };
   #connection: Connection | null = null;
   /** The server has answered `connect` on this connection. */
   #isWelcome = false;
@@ -124,11 +83,14 @@ export class Client extends Emitter<ClientEvents> {
   /** The server has said when to come back. */
   #isOrdered = false;
   #endOnline: () => void = () => {};
+  /** The last socket that was said goodbye to has closed. */
+  #closed: Promise<void> = Promise.resolve();
 
   constructor(options: ClientOptions) {
     super();
     this.#options = options;
-    const environment = options.environment ?? globalEnvironment;
+    this.#outerEnvironment = options.environment ?? globalEnvironment;
+    const environment = new Timers(this.#outerEnvironment);
     this.#environment = environment;
     this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     this.#backoff = new Backoff(environment.random);
@@ -141,16 +103,18 @@ export class Client extends Emitter<ClientEvents> {
     this.#questions = new Questions(environment, settings, send);
     this.#publishes = new Publishes(environment, settings, send);
     this.#tokens = new Tokens(options.token, environment, this.#connectTimeoutMs, {
-      refresh: async (token) => (await this.#ask('refresh', { token })).expiresAtMs as number,
+      refresh: (token) => this.#refresh(token),
       onError: (error) => this.emit('error', error),
     });
     this.#host = {
       environment,
       iteratorMessagesMax: Math.max(options.iteratorMessagesMax ?? ITERATOR_MESSAGES_MAX, ITERATOR_MESSAGES_MIN),
       send,
-      ask: (op, members) => this.#ask(op, members),
+      ask: (op, members) => this.#ask(op, () => members),
       publish: (room, mid, data) => this.#publish(room, mid, data),
-      want: (room, isWanted) => this.#want(room, isWanted),
+      want: (room) => this.#want(room),
+      unwant: (room) => this.#wanted.delete(room.name),
+      forget: (room) => this.#rooms.get(room.name) === room && this.#rooms.delete(room.name),
       roomChanged: () => this.#settleState(),
     };
   }
@@ -188,11 +152,12 @@ export class Client extends Emitter<ClientEvents> {
    * Says goodbye: others see the user leave. What waits is rejected with `closed`. Resolves when the socket has closed.
    * `connect` begins anew, in the same rooms and from the same places.
    */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     const connection = this.#connection;
     this.#connection = null;
     this.#stop('closed', null, true);
-    await connection?.close();
+    if (connection !== null) this.#closed = connection.close();
+    return this.#closed;
   }
 
   /** The room of that name, always the same one. It is not joined by this. */
@@ -207,39 +172,54 @@ export class Client extends Emitter<ClientEvents> {
 
   /** Tells how these users are, and from now on, in this session and the following ones, of their changes as `presence`. */
   async watch(users: readonly string[]): Promise<readonly UserPresence[]> {
-    for (const user of users) this.#watched.add(user);
+    const added = users.filter((user) => !this.#watched.has(user));
+    for (const user of added) this.#watched.add(user);
+    // Sent again, it is not to undo what was said after it.
+    const members = () => ({ users: users.filter((user) => this.#watched.has(user)) });
     try {
-      return (await this.#ask('watch', { users })).users as readonly UserPresence[];
+      return (await this.#ask('watch', members)).users as readonly UserPresence[];
     } catch (error) {
       // One that was refused is not to be asked for again.
-      if ((error as ClientError).code !== 'closed') for (const user of users) this.#watched.delete(user);
+      if ((error as ClientError).code !== 'closed') for (const user of added) this.#watched.delete(user);
       throw error;
     }
   }
 
   async unwatch(users: readonly string[]): Promise<void> {
     for (const user of users) this.#watched.delete(user);
-    await this.#ask('unwatch', { users });
+    await this.#ask('unwatch', () => ({ users: users.filter((user) => !this.#watched.has(user)) }));
   }
 
   /** Says how the user of this device is: now, and again in every session that follows. `text`: at most 140 bytes. */
   async status(status: Status, text?: string): Promise<void> {
     this.#status = { status, text };
-    await this.#ask('status', this.#status);
+    await this.#ask('status', () => this.#status ?? {});
   }
 
   async presence(user: string): Promise<UserPresence> {
-    return (await this.#ask('presence', { user })) as unknown as UserPresence;
+    return (await this.#ask('presence', () => ({ user }))) as unknown as UserPresence;
   }
 
   /** The server's clock, in milliseconds since 1970. */
   async ping(): Promise<number> {
-    return (await this.#ask('ping', {})).serverMs as number;
+    return (await this.#ask('ping', () => ({}))).serverMs as number;
   }
 
-  async #ask(op: string, members: Readonly<Record<string, unknown>>): Promise<Said> {
+  async #ask(op: string, members: () => Readonly<Record<string, unknown>>): Promise<Said> {
     this.#requireOpen();
-    return this.#questions.ask(membersOf({ op, ...members }));
+    return this.#questions.ask(() => membersOf({ op, ...members() }));
+  }
+
+  /** Once, in the session whose token it is about. */
+  #refresh(token: string): Promise<number | null> {
+    return new Promise((resolve, reject) => {
+      const isSent = this.#host.send(membersOf({ op: 'refresh', token }), (outcome) => {
+        if (outcome === null) resolve(null);
+        else if ('error' in outcome) reject(outcome.error);
+        else resolve(outcome.ok.expiresAtMs as number);
+      });
+      if (!isSent) resolve(null);
+    });
   }
 
   async #publish(room: string, mid: string, data: unknown): Promise<Published> {
@@ -256,16 +236,12 @@ export class Client extends Emitter<ClientEvents> {
     if (this.#turn > 0 && this.#state.name === 'closed') throw new ClientError('closed', this.#state.reason);
   }
 
-  #want(room: Room, isWanted: boolean): void {
+  #want(room: Room): void {
+    this.#requireOpen();
     const { name } = room;
-    if (isWanted) {
-      if (this.#wanted.has(name)) throw new ClientError('already_joined', `room: there is another one of ${name}`);
-      this.#wanted.set(name, room);
-      this.#rooms.set(name, room);
-    } else {
-      if (this.#wanted.get(name) === room) this.#wanted.delete(name);
-      if (this.#rooms.get(name) === room) this.#rooms.delete(name);
-    }
+    if (this.#wanted.has(name)) throw new ClientError('already_joined', `room: there is another one of ${name}`);
+    this.#wanted.set(name, room);
+    this.#rooms.set(name, room);
   }
 
   #open(): void {
@@ -293,7 +269,7 @@ export class Client extends Emitter<ClientEvents> {
     };
     const url = String(this.#options.url);
     try {
-      this.#connection = new Connection(this.#environment, url, ticket, this.#connectTimeoutMs, listener);
+      this.#connection = new Connection(this.#outerEnvironment, url, ticket, this.#connectTimeoutMs, listener);
     } catch (error) {
       // What is wrong with a ticket is no reason to stay away.
       if (ticket !== null) this.#dial(token);
@@ -330,9 +306,9 @@ export class Client extends Emitter<ClientEvents> {
     connection.expectHeartbeats(heartbeatMs);
     this.#tokens.expiresAt(expiresAtMs);
     for (const room of [...this.#wanted.values()]) room.resume();
-    if (this.#status !== null) void this.#again('status', this.#status);
+    if (this.#status !== null) void this.#again('status', () => this.#status ?? {});
     if (this.#watched.size > 0) {
-      void this.#again('watch', { users: [...this.#watched] }).then((reply) => {
+      void this.#again('watch', () => ({ users: [...this.#watched] })).then((reply) => {
         for (const user of (reply?.users ?? []) as UserPresence[]) this.#hearUser(user);
       });
     }
@@ -362,9 +338,9 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   /** Says in a new session what was said in an earlier one. */
-  async #again(op: string, members: Readonly<Record<string, unknown>>): Promise<Said | null> {
+  async #again(op: string, members: () => Readonly<Record<string, unknown>>): Promise<Said | null> {
     try {
-      return await this.#questions.ask(membersOf({ op, ...members }), true);
+      return await this.#questions.ask(() => membersOf({ op, ...members() }), true);
     } catch (error) {
       if (this.#isWelcome) this.emit('error', error as ClientError);
       return null;
@@ -384,7 +360,7 @@ export class Client extends Emitter<ClientEvents> {
     this.#isOrdered = afterMs !== null;
     this.#cancelRetry = this.#environment.schedule(() => this.#open(), delayMs);
     this.#setState({ name: 'waiting', reason, retryAtMs: this.#environment.wallMs() + delayMs });
-    for (const room of [...this.#wanted.values()]) room.suspend();
+    for (const room of [...this.#rooms.values()]) room.suspend();
   }
 
   /** There is a network again: what was a guess may be tried at once, and what seems to work may not. */
@@ -398,13 +374,14 @@ export class Client extends Emitter<ClientEvents> {
     this.#cancelRetry();
     this.#endOnline();
     this.#tokens.stop();
+    this.#environment.cancelAll();
     this.#isWelcome = false;
     const error = new ClientError('closed', reason);
     this.#ready.reject(error);
     this.#setState({ name: 'closed', reason, code });
     this.#questions.close(reason);
     this.#publishes.close(reason);
-    for (const room of [...this.#wanted.values()]) room.close(error, isOwn);
+    for (const room of [...this.#rooms.values()]) room.close(error, isOwn);
   }
 
   #settleState(): void {

@@ -60,10 +60,13 @@ export class Connection {
   #onClosed: (() => void) | null = null;
   /** Milliseconds of silence after which the server is given up; 0: it may be silent. */
   #silenceMaxMs: number;
+  /** Until there is a session, whatever is said is no sign of one. */
+  #isWelcome = false;
   #heardMs: number;
   #cancelWatch: () => void = () => {};
+  #cancelProbe: () => void = () => {};
 
-  /** @throws where the URL is malformed. @param connectTimeoutMs until the first word of the server */
+  /** @throws where the URL is malformed. @param connectTimeoutMs until there is a session */
   constructor(
     environment: Environment,
     url: string,
@@ -106,6 +109,8 @@ export class Connection {
 
   /** The session is there: from now on the server breaks its silence at least so often; 0: it may not. */
   expectHeartbeats(heartbeatMs: number): void {
+    this.#isWelcome = true;
+    this.#heardMs = this.#environment.monotonicMs();
     this.#silenceMaxMs = heartbeatMs > 0 ? 1.5 * heartbeatMs + 10_000 : 0;
     this.#watch();
   }
@@ -114,7 +119,8 @@ export class Connection {
   probe(): void {
     this.call('"op":"ping"', () => {});
     const askedMs = this.#environment.monotonicMs();
-    this.#environment.schedule(() => this.#heardMs < askedMs && this.#giveUp(), PROBE_TIMEOUT_MS);
+    this.#cancelProbe();
+    this.#cancelProbe = this.#environment.schedule(() => this.#heardMs < askedMs && this.#giveUp(), PROBE_TIMEOUT_MS);
   }
 
   /** Says goodbye: to others, the user has left. Resolves when the socket has closed, or would not. Tells nobody. */
@@ -164,7 +170,7 @@ export class Connection {
 
   #receive(data: unknown): void {
     if (this.#hasEnded) return;
-    this.#heardMs = this.#environment.monotonicMs();
+    if (this.#isWelcome) this.#heardMs = this.#environment.monotonicMs();
     try {
       // Anything but text has no such function.
       for (const line of (data as string).split('\n')) {
@@ -228,6 +234,7 @@ export class Connection {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#cancelWatch();
+    this.#cancelProbe();
     for (const onOutcome of this.#replies.values()) onOutcome(null);
     this.#replies.clear();
     if (end !== null) this.#listener.onEnd(end);

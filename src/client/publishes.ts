@@ -68,6 +68,7 @@ export class Publishes {
 
   close(reason: string): void {
     for (const pending of [...this.#line.keys()]) pending.close(reason);
+    this.#lanes.clear();
   }
 
   /** Sends what may be sent. */

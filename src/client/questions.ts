@@ -35,7 +35,7 @@ export class Questions {
   readonly #environment: Environment;
   readonly #settings: WaitingSettings;
   readonly #send: Send;
-  readonly #line = new Map<Pending<Said>, string>();
+  readonly #line = new Map<Pending<Said>, () => string>();
 
   constructor(environment: Environment, settings: WaitingSettings, send: Send) {
     this.#environment = environment;
@@ -43,8 +43,11 @@ export class Questions {
     this.#send = send;
   }
 
-  /** @param isOwn whether the client asks for itself, of which there is little: it always may */
-  ask(members: string, isOwn = false): Promise<Said> {
+  /**
+   * @param members what to send, asked for in each try, as it may have changed
+   * @param isOwn whether the client asks for itself, of which there is little: it always may
+   */
+  ask(members: () => string, isOwn = false): Promise<Said> {
     if (this.#line.size >= this.#settings.waitingMax && !isOwn) return refuse();
     const { retryForMs } = this.#settings;
     const pending = new Pending<Said>(this.#environment, retryForMs, (ended) => this.#line.delete(ended));
@@ -65,7 +68,7 @@ export class Questions {
   #try(pending: Pending<Said>): void {
     const members = this.#line.get(pending);
     if (members === undefined || pending.isInFlight || !pending.isDue()) return;
-    const isSent = this.#send(members, (outcome) => {
+    const isSent = this.#send(members(), (outcome) => {
       pending.isInFlight = false;
       if (outcome === null) return;
       if ('ok' in outcome) pending.succeed(outcome.ok);

@@ -1,4 +1,3 @@
-import type { PresenceMode } from '../protocol/commands.ts';
 import type { Gap, Position } from '../protocol/position.ts';
 import type { UserState } from '../protocol/presence-state.ts';
 import { ClientError } from './client-error.ts';
@@ -6,10 +5,11 @@ import type { Said } from './connection.ts';
 import { Deferred } from './deferred.ts';
 import { Emitter } from './emitter.ts';
 import type { Environment } from './environment.ts';
-import type { Message, Page, RoomPresence, Signal } from './messages.ts';
+import type { Message, Page, RoomPresence } from './messages.ts';
 import { Place } from './place.ts';
 import type { Published } from './publishes.ts';
 import { isRetryable, membersOf, retryAfterMs, type Send } from './questions.ts';
+import type { JoinOptions, Publish, RoomEvents, RoomState } from './room-events.ts';
 import { Roster, type RosterChange } from './roster.ts';
 import { Stream } from './stream.ts';
 
@@ -18,36 +18,6 @@ const PAGE_MAX = 300;
 /** A crowd reads its names anew so often that all of it together asks about a hundred times a second. */
 const REREAD_MS_PER_USER = 20;
 const REREAD_MIN_MS = 1_000;
-
-/** `idle` is not asked to be joined; `joining` waits for the reply, or for a session. */
-export type RoomState = 'idle' | 'joining' | 'catching_up' | 'live';
-
-export interface JoinOptions {
-  /** The last so many messages, handed on at first; 0–300. */
-  readonly history?: number;
-  /** Messages behind this position, as of an earlier run of the program; wins over `history`. */
-  readonly since?: Position;
-  /** What to hear of who is here; default: nothing. */
-  readonly presence?: PresenceMode;
-  /** false: to not be seen as present. */
-  readonly visible?: boolean;
-}
-
-export interface RoomEvents {
-  /** Each message once, in order. */
-  message: Message;
-  /** Messages that may have existed between the two positions cannot be had. */
-  gap: Gap;
-  signal: Signal;
-  /** `count` and `users` are up to date already. Empty lists: the count alone has changed. */
-  presence: RosterChange;
-  state: RoomState;
-  /** The server ended it: with the code of its push (`forbidden`, `kicked`) or of a refused join. */
-  left: { readonly code: string; readonly message: string };
-}
-
-/** A promise of a publish, with the id under which the message will be pushed. */
-export type Publish = Promise<Published> & { readonly mid: string };
 
 /** @internal What a room needs of its client. */
 export interface RoomHost {
@@ -58,8 +28,12 @@ export interface RoomHost {
   /** Sends until there is an answer. */
   ask(op: string, members: Readonly<Record<string, unknown>>): Promise<Said>;
   publish(room: string, mid: string, data: unknown): Promise<Published>;
-  /** The room is to be joined in every session from now on, or in none. @throws ClientError `already_joined` */
-  want(room: Room, isWanted: boolean): void;
+  /** The room is to be joined in every session from now on. @throws ClientError `already_joined`, `closed` */
+  want(room: Room): void;
+  /** It is not. */
+  unwant(room: Room): void;
+  /** Nothing of the room is left to do. */
+  forget(room: Room): void;
   /** The room has come to be live, or isn't any more. */
   roomChanged(): void;
 }
@@ -75,10 +49,12 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
   readonly #streams = new Set<Stream<Message>>();
   /** Rises whenever answers to what was asked before are of no use any more. */
   #turn = 0;
-  /** A page is to be asked for when those who iterate have caught up. */
-  #isPageDue = false;
+  /** What is to be asked for when those who iterate have caught up. */
+  #due: (() => void) | null = null;
   #isReadingNames = false;
   #joined = new Deferred<void>();
+  /** The server is to be told that it was left. */
+  #leaving: Deferred<void> | null = null;
 
   /** @internal */
   constructor(name: string, host: RoomHost) {
@@ -119,7 +95,8 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
    */
   async join(options: JoinOptions = {}): Promise<void> {
     if (this.#state === 'idle') {
-      this.#host.want(this, true);
+      this.#host.want(this);
+      this.#hasLeft();
       this.#joined = new Deferred<void>().unminded();
       this.#options = options;
       this.#place = new Place(options.since ?? null);
@@ -132,11 +109,15 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
 
   /** Leaves it at once: nothing of it is handed on any more. Resolves when the server knows, or the session is over. */
   leave(): Promise<void> {
-    const wasIdle = this.#state === 'idle';
-    this.#end(null);
-    // The client forgets also one that was only published to.
-    this.#host.want(this, false);
-    return new Promise((resolve) => (wasIdle ? resolve() : this.#sendLeave(this.#turn, resolve)));
+    if (this.#state !== 'idle') {
+      const leaving = new Deferred<void>();
+      this.#leaving = leaving;
+      this.#sendLeave(leaving);
+      this.#end(null);
+      return leaving.promise;
+    }
+    if (this.#leaving === null) this.#host.forget(this);
+    return this.#leaving?.promise ?? Promise.resolve();
   }
 
   /**
@@ -182,7 +163,7 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const stream = new Stream<Message>(this.#host.iteratorMessagesMax, ({ hasEnded }) => {
       if (hasEnded) this.#streams.delete(stream);
-      this.#readPage();
+      this.#readOn();
     });
     this.#streams.add(stream);
     return stream;
@@ -191,18 +172,14 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
   /** @internal Joins in the session that there is. */
   resume(): void {
     if (this.#state === 'idle') return;
-    this.#turn += 1;
-    this.#isPageDue = false;
-    this.#isReadingNames = false;
-    this.#setState('joining');
+    this.#renew();
     this.#sendJoin(this.#turn);
   }
 
   /** @internal There is no session any more. */
   suspend(): void {
-    this.#turn += 1;
-    this.#isPageDue = false;
-    if (this.#state !== 'idle') this.#setState('joining');
+    this.#hasLeft();
+    if (this.#state !== 'idle') this.#renew();
   }
 
   /** @internal The client is closed: ends what waits, not what is wanted. `isOwn`: its user closed it. */
@@ -231,7 +208,7 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
         const gap = push.gap as Gap | undefined;
         const turn = this.#turn;
         if (gap !== undefined && this.#place.skip(gap)) this.emit('gap', gap);
-        if (turn === this.#turn) this.resume();
+        if (turn === this.#turn) this.#joinWhenRead();
         break;
       }
       case 'left':
@@ -260,15 +237,22 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
     this.#sendJoin(turn);
   }
 
-  #sendLeave(turn: number, onDone: () => void): void {
-    const isSent =
-      turn === this.#turn &&
-      this.#host.send(membersOf({ op: 'leave', room: this.name }), (outcome) => {
-        const error = outcome !== null && 'error' in outcome ? outcome.error : null;
-        if (error !== null && isRetryable(error)) this.#later(error, () => this.#sendLeave(turn, onDone));
-        else onDone();
-      });
-    if (!isSent) onDone();
+  #sendLeave(leaving: Deferred<void>): void {
+    const isSent = this.#host.send(membersOf({ op: 'leave', room: this.name }), (outcome) => {
+      if (leaving !== this.#leaving) return;
+      const error = outcome !== null && 'error' in outcome ? outcome.error : null;
+      if (error === null || !isRetryable(error)) this.#hasLeft();
+      else this.#later(error, () => leaving === this.#leaving && this.#sendLeave(leaving));
+    });
+    if (!isSent) this.#hasLeft();
+  }
+
+  #hasLeft(): void {
+    const leaving = this.#leaving;
+    if (leaving === null) return;
+    this.#leaving = null;
+    leaving.resolve();
+    if (this.#state === 'idle') this.#host.forget(this);
   }
 
   #hasJoined(reply: Said, wasResumed: boolean): void {
@@ -289,20 +273,11 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
     }
     this.#setState(page.more ? 'catching_up' : 'live');
     if (turn !== this.#turn) return;
-    if (page.more) this.#askPage();
+    if (page.more) this.#askWhenRead(() => this.#askPage());
     else this.#joined.resolve();
   }
 
   #askPage(): void {
-    this.#isPageDue = true;
-    this.#readPage();
-  }
-
-  /** Asks for the page that is due once there is room for it. */
-  #readPage(): void {
-    if (!this.#isPageDue) return;
-    for (const stream of this.#streams) if (!stream.hasRoom) return;
-    this.#isPageDue = false;
     const turn = this.#turn;
     const members = membersOf({ op: 'history', room: this.name, after: this.position, limit: PAGE_MAX });
     this.#host.send(members, (outcome) => {
@@ -311,6 +286,26 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
       else if (isRetryable(outcome.error)) this.#later(outcome.error, () => turn === this.#turn && this.#askPage());
       else this.#end(outcome.error);
     });
+  }
+
+  /** Takes up after a `resync`. */
+  #joinWhenRead(): void {
+    this.#renew();
+    const turn = this.#turn;
+    this.#askWhenRead(() => this.#sendJoin(turn));
+  }
+
+  #askWhenRead(ask: () => void): void {
+    this.#due = ask;
+    this.#readOn();
+  }
+
+  /** Asks for what is due once there is room for it. */
+  #readOn(): void {
+    for (const stream of this.#streams) if (!stream.hasRoom) return;
+    const ask = this.#due;
+    this.#due = null;
+    ask?.();
   }
 
   #handOn(message: Message): void {
@@ -341,7 +336,8 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
         this.#isReadingNames = false;
         if (outcome === null) return;
         if ('ok' in outcome) this.#hearPresence(this.#roster.read(outcome.ok as unknown as RoomPresence, true));
-        else if (isRetryable(outcome.error)) this.#readNames();
+        // More may have changed meanwhile.
+        if ('ok' in outcome ? this.#roster.isStale : isRetryable(outcome.error)) this.#readNames();
       });
     }, delayMs);
   }
@@ -354,12 +350,21 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
   #end(error: ClientError | null, code: string = error?.code ?? 'left'): void {
     if (this.#state === 'idle') return;
     this.#turn += 1;
-    this.#isPageDue = false;
-    this.#host.want(this, false);
+    this.#due = null;
+    this.#host.unwant(this);
+    if (this.#leaving === null) this.#host.forget(this);
     this.#joined.reject(error ?? new ClientError('left', 'the room was left'));
     this.#endStreams(error);
     this.#setState('idle');
     if (error !== null) this.emit('left', { code, message: error.message });
+  }
+
+  /** What was asked before is of no use any more. */
+  #renew(): void {
+    this.#turn += 1;
+    this.#due = null;
+    this.#isReadingNames = false;
+    this.#setState('joining');
   }
 
   #endStreams(error: ClientError | null): void {

@@ -4,7 +4,7 @@ import { Deferred } from './deferred.ts';
 /** Values for one `for await`, which may be slower than they come; bounded. */
 export class Stream<Value> implements AsyncIterableIterator<Value> {
   readonly #max: number;
-  /** Called when the reader has caught up with half of what may wait, and when it wants no more. */
+  /** Called when no more than half of what may wait does, and at the end. */
   readonly #onRoom: (stream: Stream<Value>) => void;
   #queue: Value[] = [];
   #readers: Deferred<IteratorResult<Value>>[] = [];
@@ -35,6 +35,7 @@ export class Stream<Value> implements AsyncIterableIterator<Value> {
     this.hasEnded = true;
     this.#error = error;
     for (const reader of this.#readers.splice(0)) this.#last(reader);
+    this.#onRoom(this);
   }
 
   next(): Promise<IteratorResult<Value>> {
@@ -49,8 +50,8 @@ export class Stream<Value> implements AsyncIterableIterator<Value> {
 
   return(): Promise<IteratorResult<Value>> {
     this.#queue = [];
+    this.#error = null;
     this.end(null);
-    this.#onRoom(this);
     return Promise.resolve({ value: undefined, done: true });
   }
 

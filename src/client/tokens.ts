@@ -11,8 +11,8 @@ const REFRESH_MIN_MS = 1_000;
 const REFRESH_OVERDUE_MS = 30_000;
 
 interface TokensListener {
-  /** Has the session go on with a fresh token; resolves with when that one expires. */
-  refresh(token: string): Promise<number>;
+  /** Has the session go on with a fresh token; resolves with when that one expires, or null where the session has ended. */
+  refresh(token: string): Promise<number | null>;
   onError(error: ClientError): void;
 }
 
@@ -77,12 +77,15 @@ export class Tokens {
       isCurrent = false;
     };
     const failed = (error: ClientError) => {
+      if (!isCurrent) return;
       this.#listener.onError(error);
-      if (isCurrent) this.expiresAt(atMs);
+      this.expiresAt(atMs);
     };
     this.take((token) => {
       if (!isCurrent) return;
-      this.#listener.refresh(token as string).then((nextMs) => isCurrent && this.expiresAt(nextMs), failed);
+      this.#listener.refresh(token as string).then((nextMs) => {
+        if (isCurrent && nextMs !== null) this.expiresAt(nextMs);
+      }, failed);
     }, failed);
   }
 }
