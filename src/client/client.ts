@@ -11,6 +11,7 @@ import { type Published, Publishes } from './publishes.ts';
 import { isRetryable, membersOf, Questions, type WaitingSettings } from './questions.ts';
 import { Room, type RoomHost } from './room.ts';
 import type { Session, Welcome } from './session.ts';
+import { type Ask, Standing } from './standing.ts';
 import type { ClientState } from './state.ts';
 import { Timers } from './timers.ts';
 import { Tokens } from './tokens.ts';
@@ -67,8 +68,7 @@ export class Client extends Emitter<ClientEvents> {
   readonly #host: RoomHost;
   readonly #rooms = new Map<string, Room>();
   readonly #wanted = new Map<string, Room>();
-  readonly #watched = new Set<string>();
-  #status: { readonly status: Status; readonly text?: string | undefined } | null = null;
+  readonly #standing: Standing;
   #state: ClientState = { name: 'closed', reason: 'not connected', code: null };
   #connection: Connection | null = null;
   /** The server has answered `connect` on this connection. */
@@ -102,6 +102,10 @@ export class Client extends Emitter<ClientEvents> {
     };
     this.#questions = new Questions(environment, settings, send);
     this.#publishes = new Publishes(environment, settings, send);
+    this.#standing = new Standing(this.#ask, {
+      onPresence: (presence) => this.#hearUser(presence),
+      onError: (error) => this.emit('error', error),
+    });
     this.#tokens = new Tokens(options.token, environment, this.#connectTimeoutMs, {
       refresh: (token) => this.#refresh(token),
       onError: (error) => this.emit('error', error),
@@ -171,29 +175,17 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   /** Tells how these users are, and from now on, in this session and the following ones, of their changes as `presence`. */
-  async watch(users: readonly string[]): Promise<readonly UserPresence[]> {
-    const added = users.filter((user) => !this.#watched.has(user));
-    for (const user of added) this.#watched.add(user);
-    // Sent again, it is not to undo what was said after it.
-    const members = () => ({ users: users.filter((user) => this.#watched.has(user)) });
-    try {
-      return (await this.#ask('watch', members)).users as readonly UserPresence[];
-    } catch (error) {
-      // One that was refused is not to be asked for again.
-      if ((error as ClientError).code !== 'closed') for (const user of added) this.#watched.delete(user);
-      throw error;
-    }
+  watch(users: readonly string[]): Promise<readonly UserPresence[]> {
+    return this.#standing.watch(users);
   }
 
-  async unwatch(users: readonly string[]): Promise<void> {
-    for (const user of users) this.#watched.delete(user);
-    await this.#ask('unwatch', () => ({ users: users.filter((user) => !this.#watched.has(user)) }));
+  unwatch(users: readonly string[]): Promise<void> {
+    return this.#standing.unwatch(users);
   }
 
   /** Says how the user of this device is: now, and again in every session that follows. `text`: at most 140 bytes. */
-  async status(status: Status, text?: string): Promise<void> {
-    this.#status = { status, text };
-    await this.#ask('status', () => this.#status ?? {});
+  status(status: Status, text?: string): Promise<void> {
+    return this.#standing.status(status, text);
   }
 
   async presence(user: string): Promise<UserPresence> {
@@ -205,10 +197,14 @@ export class Client extends Emitter<ClientEvents> {
     return (await this.#ask('ping', () => ({}))).serverMs as number;
   }
 
-  async #ask(op: string, members: () => Readonly<Record<string, unknown>>): Promise<Said> {
+  readonly #ask: Ask = async (op, members, isOwn) => {
     this.#requireOpen();
-    return this.#questions.ask(() => membersOf({ op, ...members() }));
-  }
+    const line = () => {
+      const known = members();
+      return known && membersOf({ op, ...known });
+    };
+    return this.#questions.ask(line, isOwn);
+  };
 
   /** Once, in the session whose token it is about. */
   #refresh(token: string): Promise<number | null> {
@@ -306,12 +302,7 @@ export class Client extends Emitter<ClientEvents> {
     connection.expectHeartbeats(heartbeatMs);
     this.#tokens.expiresAt(expiresAtMs);
     for (const room of [...this.#wanted.values()]) room.resume();
-    if (this.#status !== null) void this.#again('status', () => this.#status ?? {});
-    if (this.#watched.size > 0) {
-      void this.#again('watch', () => ({ users: [...this.#watched] })).then((reply) => {
-        for (const user of (reply?.users ?? []) as UserPresence[]) this.#hearUser(user);
-      });
-    }
+    void this.#standing.resume();
     this.#questions.resume();
     this.#publishes.resume(limits.publishesUnansweredMax);
     this.#settleState();
@@ -334,17 +325,7 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   #hearUser(presence: UserPresence): void {
-    if (this.#watched.has(presence.user)) this.emit('presence', presence);
-  }
-
-  /** Says in a new session what was said in an earlier one. */
-  async #again(op: string, members: () => Readonly<Record<string, unknown>>): Promise<Said | null> {
-    try {
-      return await this.#questions.ask(() => membersOf({ op, ...members() }), true);
-    } catch (error) {
-      if (this.#isWelcome) this.emit('error', error as ClientError);
-      return null;
-    }
+    if (this.#standing.watches(presence.user)) this.emit('presence', presence);
   }
 
   #ended({ reason, code, afterMs, isFinal }: End): void {

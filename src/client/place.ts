@@ -9,9 +9,10 @@ export class Place {
   position: Position | null;
   /** Offsets from here on do not compare with those before, whatever their epoch. */
   #isElsewhere = false;
-  #hasBeenElsewhere = false;
   /** Ids of the last messages, oldest first. */
-  readonly #remembered = new Set<string>();
+  #remembered = new Set<string>();
+  /** The same, of when offsets ceased to compare. */
+  #before = new Set<string>();
 
   constructor(position: Position | null) {
     this.position = position;
@@ -55,16 +56,9 @@ export class Place {
     const { epoch, offset, from, mid } = message;
     if (!this.#move({ epoch, offset })) return false;
     const id = `${from} ${mid}`;
-    const isKnown = this.#hasBeenElsewhere && this.#remembered.has(id);
-    this.#remembered.delete(id);
     this.#remembered.add(id);
-    if (this.#remembered.size > REMEMBERED_MAX) {
-      for (const oldest of this.#remembered) {
-        this.#remembered.delete(oldest);
-        break;
-      }
-    }
-    return !isKnown;
+    forgetOldest(this.#remembered);
+    return !this.#before.has(id);
   }
 
   /** Moves on to there; false if that is no newer place. */
@@ -74,11 +68,24 @@ export class Place {
     if (from !== null) {
       const isElsewhere = this.#isElsewhere || from.epoch !== epoch;
       if (!isElsewhere && offset <= from.offset) return false;
-      this.#hasBeenElsewhere ||= isElsewhere;
+      if (isElsewhere) this.#lookBack();
     }
     this.#isElsewhere = false;
     this.position = { epoch, offset };
     return true;
+  }
+
+  #lookBack(): void {
+    this.#before = new Set([...this.#before, ...this.#remembered]);
+    forgetOldest(this.#before);
+    this.#remembered = new Set();
+  }
+}
+
+function forgetOldest(ids: Set<string>): void {
+  for (const oldest of ids) {
+    if (ids.size <= REMEMBERED_MAX) return;
+    ids.delete(oldest);
   }
 }
 

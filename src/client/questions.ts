@@ -35,7 +35,7 @@ export class Questions {
   readonly #environment: Environment;
   readonly #settings: WaitingSettings;
   readonly #send: Send;
-  readonly #line = new Map<Pending<Said>, () => string>();
+  readonly #line = new Map<Pending<Said>, () => string | null>();
 
   constructor(environment: Environment, settings: WaitingSettings, send: Send) {
     this.#environment = environment;
@@ -44,10 +44,10 @@ export class Questions {
   }
 
   /**
-   * @param members what to send, asked for in each try, as it may have changed
+   * @param members what to send, asked for in each try, as it may have changed; null: nothing any more
    * @param isOwn whether the client asks for itself, of which there is little: it always may
    */
-  ask(members: () => string, isOwn = false): Promise<Said> {
+  ask(members: () => string | null, isOwn = false): Promise<Said> {
     if (this.#line.size >= this.#settings.waitingMax && !isOwn) return refuse();
     const { retryForMs } = this.#settings;
     const pending = new Pending<Said>(this.#environment, retryForMs, (ended) => this.#line.delete(ended));
@@ -66,9 +66,14 @@ export class Questions {
   }
 
   #try(pending: Pending<Said>): void {
-    const members = this.#line.get(pending);
-    if (members === undefined || pending.isInFlight || !pending.isDue()) return;
-    const isSent = this.#send(members(), (outcome) => {
+    const ask = this.#line.get(pending);
+    if (ask === undefined || pending.isInFlight || !pending.isDue()) return;
+    const members = ask();
+    if (members === null) {
+      pending.succeed({});
+      return;
+    }
+    const isSent = this.#send(members, (outcome) => {
       pending.isInFlight = false;
       if (outcome === null) return;
       if ('ok' in outcome) pending.succeed(outcome.ok);
