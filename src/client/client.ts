@@ -302,7 +302,7 @@ export class Client extends Emitter<ClientEvents> {
     connection.expectHeartbeats(heartbeatMs);
     this.#tokens.expiresAt(expiresAtMs);
     for (const room of [...this.#wanted.values()]) room.resume();
-    void this.#standing.resume();
+    this.#standing.resume();
     this.#questions.resume();
     this.#publishes.resume(limits.publishesUnansweredMax);
     this.#settleState();

@@ -52,10 +52,20 @@ export const globalEnvironment: Environment = {
   makeId,
   openSocket(url, subprotocols, events) {
     const socket = new WebSocket(url, [...subprotocols]);
-    socket.addEventListener('open', () => events.onOpen());
+    let hasOpened = false;
+    let hasClosed = false;
+    const close = (code: number, reason: string) => {
+      if (!hasClosed) events.onClose(code, reason);
+      hasClosed = true;
+    };
+    socket.addEventListener('open', () => {
+      hasOpened = true;
+      events.onOpen();
+    });
     socket.addEventListener('message', ({ data }) => events.onMessage(data));
-    socket.addEventListener('close', ({ code, reason }) => events.onClose(code, reason));
-    // An error is always followed by a close, and a page is told no more of it than that.
+    socket.addEventListener('close', ({ code, reason }) => close(code, reason));
+    // In Node 22, one that never opened tells of its error only; elsewhere a close follows.
+    socket.addEventListener('error', () => hasOpened || close(1006, ''));
     return socket;
   },
   onOnline(listener) {

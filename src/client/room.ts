@@ -52,7 +52,7 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
   /** What is to be asked for when those who iterate have caught up. */
   #due: (() => void) | null = null;
   #isReadingNames = false;
-  #joined = new Deferred<void>();
+  #joined = new Deferred<void>().unminded();
   /** The server is to be told that it was left. */
   #leaving: Deferred<void> | null = null;
 
@@ -93,18 +93,17 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
    *
    * @throws ClientError `left`, or why the join was refused
    */
-  async join(options: JoinOptions = {}): Promise<void> {
+  join(options: JoinOptions = {}): Promise<void> {
     if (this.#state === 'idle') {
-      this.#host.want(this);
       this.#hasLeft();
-      this.#joined = new Deferred<void>().unminded();
-      this.#options = options;
-      this.#place = new Place(options.since ?? null);
-      this.#roster = new Roster();
-      this.#setState('joining');
-      this.resume();
+      try {
+        this.#host.want(this);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+      this.#begin(options);
     }
-    await this.#joined.promise;
+    return this.#joined.promise;
   }
 
   /** Leaves it at once: nothing of it is handed on any more. Resolves when the server knows, or the session is over. */
@@ -214,6 +213,15 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
       case 'left':
         this.#end(new ClientError('left', push.code as string), push.code as string);
     }
+  }
+
+  #begin(options: JoinOptions): void {
+    this.#joined = new Deferred<void>().unminded();
+    this.#options = options;
+    this.#place = new Place(options.since ?? null);
+    this.#roster = new Roster();
+    this.#setState('joining');
+    this.resume();
   }
 
   #sendJoin(turn: number): void {

@@ -22,7 +22,7 @@ export class Standing {
   readonly #watched = new Set<string>();
   #status: { readonly status: Status; readonly text?: string | undefined } | null = null;
 
-  #isResuming = false;
+  readonly #waiting = new Set<string>();
 
   constructor(ask: Ask, listener: StandingListener) {
     this.#ask = ask;
@@ -56,18 +56,27 @@ export class Standing {
     await this.#ask('status', () => this.#status);
   }
 
-  /** Says it all in a new session. What an earlier one did not answer is sent again anyway. */
-  async resume(): Promise<void> {
-    if (this.#isResuming) return;
-    this.#isResuming = true;
+  /** Says it all in a new session. */
+  resume(): void {
+    const watched = () => naming([...this.#watched]);
+    void this.#again('watch', watched, (reply) => read(reply).map((user) => this.#listener.onPresence(user)));
+    void this.#again(
+      'status',
+      () => this.#status,
+      () => {},
+    );
+  }
+
+  async #again(op: string, members: () => Members | null, onReply: (reply: Said) => void): Promise<void> {
+    // What an earlier session did not answer is sent again anyway.
+    if (this.#waiting.has(op)) return;
+    this.#waiting.add(op);
     try {
-      const watched = this.#ask('watch', () => naming([...this.#watched]), true);
-      const [reply] = await Promise.all([watched, this.#ask('status', () => this.#status, true)]);
-      for (const presence of read(reply)) this.#listener.onPresence(presence);
+      onReply(await this.#ask(op, members, true));
     } catch (error) {
       if ((error as ClientError).code !== 'closed') this.#listener.onError(error as ClientError);
     } finally {
-      this.#isResuming = false;
+      this.#waiting.delete(op);
     }
   }
 }
