@@ -320,7 +320,7 @@ export class Client extends Emitter<ClientEvents> {
   }
 
   #hear({ push, ...said }: Said): void {
-    if (said.room !== undefined) this.#wanted.get(said.room as string)?.hear({ push, ...said });
+    if (said.room !== undefined) this.#wanted.get(said.room as string)?.hear(push as string, said);
     else if (push === 'presence') this.#hearUser(said as unknown as UserPresence);
   }
 

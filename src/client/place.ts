@@ -52,6 +52,12 @@ export class Place {
     return this.#move(to);
   }
 
+  /** Whether all up to there was handed on, or nobody can tell. */
+  reaches(there: Position | null): boolean {
+    const here = this.position;
+    return there === null || here === null || (here.epoch === there.epoch && here.offset >= there.offset);
+  }
+
   #takes(message: Message): boolean {
     const { epoch, offset, from, mid } = message;
     if (!this.#move({ epoch, offset })) return false;

@@ -190,28 +190,24 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
   }
 
   /** @internal Takes a push of this room. @throws where it cannot be one */
-  hear(push: Said): void {
+  hear(push: string, said: Said): void {
     if (this.#state === 'idle') return;
-    switch (push.push) {
+    switch (push) {
       case 'message':
         // While catching up, the pages have it.
-        if (this.#state === 'live') this.#handOn(push as unknown as Message);
+        if (this.#state === 'live') this.#handOn(said as unknown as Message);
         break;
       case 'signal':
-        this.emit('signal', { from: push.from as string, data: push.data });
+        this.emit('signal', { from: said.from as string, data: said.data });
         break;
       case 'presence':
-        this.#hearPresence(this.#roster.hear(push as unknown as Parameters<Roster['hear']>[0]));
+        this.#hearPresence(this.#roster.hear(said as unknown as Parameters<Roster['hear']>[0]));
         break;
-      case 'resync': {
-        const gap = push.gap as Gap | undefined;
-        const turn = this.#turn;
-        if (gap !== undefined && this.#place.skip(gap)) this.emit('gap', gap);
-        if (turn === this.#turn) this.#joinWhenRead();
+      case 'resync':
+        this.#resync(said.gap as Gap | undefined);
         break;
-      }
       case 'left':
-        this.#end(new ClientError('left', push.code as string), push.code as string);
+        this.#end(new ClientError('left', said.code as string), said.code as string);
     }
   }
 
@@ -296,8 +292,13 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
     });
   }
 
-  /** Takes up after a `resync`. */
-  #joinWhenRead(): void {
+  /** The server lets go of the room: it is to be joined again, behind what it says cannot be had. */
+  #resync(gap: Gap | undefined): void {
+    const before = this.#turn;
+    // A gap that does not begin here says nothing of what lies between; the join's reply will.
+    const isHere = gap !== undefined && this.#state !== 'joining' && this.#place.reaches(gap.from);
+    if (isHere && this.#place.skip(gap)) this.emit('gap', gap);
+    if (before !== this.#turn) return;
     this.#renew();
     const turn = this.#turn;
     this.#askWhenRead(() => this.#sendJoin(turn));
