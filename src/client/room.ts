@@ -5,6 +5,7 @@ import type { Said } from './connection.ts';
 import { Deferred } from './deferred.ts';
 import { Emitter } from './emitter.ts';
 import type { Environment } from './environment.ts';
+import { Leaving } from './leaving.ts';
 import type { Message, Page, RoomPresence } from './messages.ts';
 import { Place } from './place.ts';
 import type { Published } from './publishes.ts';
@@ -53,14 +54,16 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
   #due: (() => void) | null = null;
   #isReadingNames = false;
   #joined = new Deferred<void>().unminded();
-  /** The server is to be told that it was left. */
-  #leaving: Deferred<void> | null = null;
+  readonly #leaving: Leaving;
 
   /** @internal */
   constructor(name: string, host: RoomHost) {
     super();
     this.name = name;
     this.#host = host;
+    this.#leaving = new Leaving(name, host.environment, host.send, () => {
+      if (this.#state === 'idle') host.forget(this);
+    });
   }
 
   get state(): RoomState {
@@ -95,7 +98,7 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
    */
   join(options: JoinOptions = {}): Promise<void> {
     if (this.#state === 'idle') {
-      this.#hasLeft();
+      this.#leaving.end();
       try {
         this.#host.want(this);
       } catch (error) {
@@ -109,14 +112,12 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
   /** Leaves it at once: nothing of it is handed on any more. Resolves when the server knows, or the session is over. */
   leave(): Promise<void> {
     if (this.#state !== 'idle') {
-      const leaving = new Deferred<void>();
-      this.#leaving = leaving;
-      this.#sendLeave(leaving);
+      const left = this.#leaving.begin();
       this.#end(null);
-      return leaving.promise;
+      return left;
     }
-    if (this.#leaving === null) this.#host.forget(this);
-    return this.#leaving?.promise ?? Promise.resolve();
+    if (this.#leaving.left === null) this.#host.forget(this);
+    return this.#leaving.left ?? Promise.resolve();
   }
 
   /**
@@ -177,7 +178,7 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
 
   /** @internal There is no session any more. */
   suspend(): void {
-    this.#hasLeft();
+    this.#leaving.end();
     if (this.#state !== 'idle') this.#renew();
   }
 
@@ -191,7 +192,8 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
 
   /** @internal Takes a push of this room. @throws where it cannot be one */
   hear(push: string, said: Said): void {
-    if (this.#state === 'idle') return;
+    // What comes before the reply to a leave is of the visit before.
+    if (this.#state === 'idle' || this.#leaving.isUnanswered) return;
     switch (push) {
       case 'message':
         // While catching up, the pages have it.
@@ -237,26 +239,8 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
   /** A `leave` of ours did not come through. */
   #joinAnew(turn: number): void {
     if (turn !== this.#turn) return;
-    this.#host.send(membersOf({ op: 'leave', room: this.name }), () => {});
+    this.#leaving.tell();
     this.#sendJoin(turn);
-  }
-
-  #sendLeave(leaving: Deferred<void>): void {
-    const isSent = this.#host.send(membersOf({ op: 'leave', room: this.name }), (outcome) => {
-      if (leaving !== this.#leaving) return;
-      const error = outcome !== null && 'error' in outcome ? outcome.error : null;
-      if (error === null || !isRetryable(error)) this.#hasLeft();
-      else this.#later(error, () => leaving === this.#leaving && this.#sendLeave(leaving));
-    });
-    if (!isSent) this.#hasLeft();
-  }
-
-  #hasLeft(): void {
-    const leaving = this.#leaving;
-    if (leaving === null) return;
-    this.#leaving = null;
-    leaving.resolve();
-    if (this.#state === 'idle') this.#host.forget(this);
   }
 
   #hasJoined(reply: Said, wasResumed: boolean): void {
@@ -361,7 +345,7 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
     this.#turn += 1;
     this.#due = null;
     this.#host.unwant(this);
-    if (this.#leaving === null) this.#host.forget(this);
+    if (this.#leaving.left === null) this.#host.forget(this);
     this.#joined.reject(error ?? new ClientError('left', 'the room was left'));
     this.#endStreams(error);
     this.#setState('idle');
