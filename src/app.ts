@@ -98,7 +98,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const tls = certificate?.read() ?? null;
   const { connectionsMax } = config;
   const rules = new HostRules(config.hosts, config.origins);
-  const page = new WebPage(new URL('../web/', import.meta.url));
+  const page = new WebPage(new URL('./web/', import.meta.url));
   const publicServer = new PublicServer(gateway, rules, page, { connectionsMax, tls });
   const tcpServer = new TcpServer(gateway, {
     greetingMs: config.greetingMs,

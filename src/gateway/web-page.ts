@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { extname } from 'node:path';
@@ -9,19 +10,28 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** Everything from this host and nothing inline: what others write can never become a script. */
+/**
+ * Everything from this host and nothing inline: what others write can never become a script. `no-cache` has browsers
+ * ask each time, so that what they have is never older than the gateway; the `ETag` makes that cheap.
+ */
 const HEADERS = {
   'Content-Security-Policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
   'Cache-Control': 'no-cache',
 };
 
-/** The chat page: a handful of files, held in memory. */
+interface PageFile {
+  readonly bytes: Buffer;
+  readonly etag: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The chat page and the client library: a handful of files, held in memory. */
 export class WebPage {
-  readonly #files = new Map<string, { readonly type: string; readonly bytes: Buffer }>();
+  readonly #files = new Map<string, PageFile>();
 
   /** Reads every file of known type in `folder`. @throws if it cannot be read. */
   constructor(folder: URL) {
@@ -29,7 +39,9 @@ export class WebPage {
       const type = TYPES[extname(name)];
       if (type === undefined) continue;
       const bytes = readFileSync(new URL(name, folder));
-      this.#files.set(name === 'index.html' ? '/' : `/${name}`, { type, bytes });
+      const etag = `"${createHash('sha256').update(bytes).digest('base64url')}"`;
+      const headers = { ...HEADERS, 'Content-Type': type, ETag: etag };
+      this.#files.set(name === 'index.html' ? '/' : `/${name}`, { bytes, etag, headers });
     }
   }
 
@@ -41,8 +53,18 @@ export class WebPage {
       response.writeHead(405, { Allow: 'GET, HEAD' }).end();
       return true;
     }
-    response.writeHead(200, { ...HEADERS, 'Content-Type': file.type, 'Content-Length': file.bytes.length });
-    response.end(request.method === 'HEAD' ? undefined : file.bytes);
+    const { bytes, etag, headers } = file;
+    if (isKnown(request.headers['if-none-match'], etag)) {
+      response.writeHead(304, headers).end();
+      return true;
+    }
+    response.writeHead(200, { ...headers, 'Content-Length': bytes.length });
+    response.end(request.method === 'HEAD' ? undefined : bytes);
     return true;
   }
+}
+
+/** Whether the browser has the file already. A proxy that compresses may have made its tag a weak one. */
+function isKnown(header: string | undefined, etag: string): boolean {
+  return header?.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag) ?? false;
 }

@@ -24,8 +24,11 @@ function filesUnder(...directories: readonly string[]): SourceFile[] {
 }
 
 const src = filesUnder('src');
+const web = filesUnder('web');
 const test = filesUnder('test');
-const all = [...src, ...test, ...filesUnder('loadtest', 'web', 'docs')];
+/** What runs, in the gateway and in browsers. */
+const code = [...src, ...web.filter(({ path }) => path.endsWith('.ts'))];
+const all = [...src, ...web, ...test, ...filesUnder('loadtest', 'docs')];
 
 /** Paths and lines where something stands that must not. */
 function offences(files: readonly SourceFile[], pattern: RegExp): string[] {
@@ -54,6 +57,7 @@ function importers(files: readonly SourceFile[], isForbidden: (imported: string,
 describe('style', () => {
   it('looks at the whole source', () => {
     expect(src.map(({ path }) => path)).toEqual(expect.arrayContaining(['src/app.ts', 'src/protocol/reader.ts']));
+    expect(code.map(({ path }) => path)).toContain('web/build.ts');
     expect(test.map(({ path }) => path)).toContain('test/unit/tidy.test.ts');
     const main = { path: 'src/main.ts', text: readFileSync(join(ROOT, 'src/main.ts'), 'utf8') };
     expect(importsOf(main)).toContain('src/app.ts');
@@ -63,12 +67,13 @@ describe('style', () => {
   });
 
   it(`has no file of more than ${LINES_MAX} lines`, () => {
-    const long = src.filter(({ text }) => text.trimEnd().split('\n').length > LINES_MAX);
+    const long = code.filter(({ text }) => text.trimEnd().split('\n').length > LINES_MAX);
     expect(long.map(({ path }) => path)).toEqual([]);
   });
 
   it('names every file after what it holds, in kebab-case', () => {
-    const names = [...src, ...test].filter(({ path }) => path.endsWith('.ts')).map(({ path }) => basename(path));
+    const files = [...code, ...test].filter(({ path }) => path.endsWith('.ts'));
+    const names = files.map(({ path }) => basename(path));
     expect(names.filter((name) => /(^|[-.])(utils?|helpers?|managers?|misc|common)[-.]/.test(name))).toEqual([]);
     expect(names.filter((name) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.(test|contract))?\.ts$/.test(name))).toEqual([]);
   });
@@ -79,9 +84,9 @@ describe('style', () => {
   });
 
   it('has no `any` and no silenced checks', () => {
-    const code = all.filter(({ path }) => path.endsWith('.ts'));
-    expect(offences(code, /(:|\bas|<|,|\||=>)\s*any\b\s*([;,)>\]|=[{]|$)/)).toEqual([]);
-    expect(offences(src, /@ts-(ignore|expect-error|nocheck)|biome-ignore/)).toEqual([]);
+    const typed = all.filter(({ path }) => path.endsWith('.ts'));
+    expect(offences(typed, /(:|\bas|<|,|\||=>)\s*any\b\s*([;,)>\]|=[{]|$)/)).toEqual([]);
+    expect(offences(code, /@ts-(ignore|expect-error|nocheck)|biome-ignore/)).toEqual([]);
   });
 
   it('puts nothing off', () => {
@@ -139,6 +144,18 @@ describe('architecture', () => {
     const allowed = ['node:buffer', 'node:crypto'];
     const isOther = (imported: string) => !imported.startsWith('src/') && !allowed.includes(imported);
     expect(importers(protocol, isOther)).toEqual([]);
+  });
+
+  it('keeps the client library free of everything but itself and the types of the protocol', () => {
+    const client = src.filter(({ path }) => path.startsWith('src/client/'));
+    expect(client.map(({ path }) => path)).toContain('src/client/client.ts');
+    expect(importers(client, (imported) => !/^src\/(client|protocol)\//.test(imported))).toEqual([]);
+    const values = client.flatMap(({ path, text }) =>
+      [...text.matchAll(/^(?:import|export)\s+(?!type\b)[^';]*'\.\.\/protocol\/[^']*'/gm)].map(
+        ([line]) => `${path}: ${line}`,
+      ),
+    );
+    expect(values).toEqual([]);
   });
 
   it('keeps the transports of TCP out of the gateway', () => {

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { BOUNDS } from '../../../src/protocol/bounds.ts';
 import { DISCONNECTS } from '../../../src/protocol/disconnects.ts';
 import { ERRORS } from '../../../src/protocol/errors.ts';
-import { OPS } from '../../../src/protocol/reader.ts';
 import type { Limits } from '../../../src/protocol/limits.ts';
+import { OPS } from '../../../src/protocol/reader.ts';
 
 /** What `limits` in connect's reply has and a constant of ours decides. */
 const LIMITS = [
