@@ -127,13 +127,13 @@ export class Connection {
   close(): Promise<void> {
     this.#flush();
     this.#end(null);
-    this.#socket.close(GOODBYE_CODE, '');
     return new Promise((resolve) => {
       const cancel = this.#environment.schedule(resolve, CLOSE_TIMEOUT_MS);
       this.#onClosed = () => {
         cancel();
         resolve();
       };
+      this.#socket.close(GOODBYE_CODE, '');
     });
   }
 

@@ -40,8 +40,9 @@ export class Standing {
       // Sent again, it is not to undo what was said after it.
       return read(await this.#ask('watch', () => naming(users.filter((user) => this.#watched.has(user)))));
     } catch (error) {
-      // One that was refused is not to be asked for again.
-      if ((error as ClientError).code !== 'closed') for (const user of added) this.#watched.delete(user);
+      // One that was refused is not to be asked for again, but one that was not answered is.
+      const { code } = error as ClientError;
+      if (code !== 'closed' && code !== 'timed_out') for (const user of added) this.#watched.delete(user);
       throw error;
     }
   }

@@ -26,6 +26,8 @@ export class ChatPage {
   readonly page: Page;
   /** Console errors, violations of the content security policy among them, and uncaught exceptions. */
   readonly complaints: string[] = [];
+  /** Hosts that anything was asked of. */
+  readonly hosts = new Set<string>();
 
   constructor(page: Page) {
     this.page = page;
@@ -35,11 +37,13 @@ export class ChatPage {
     page.on('pageerror', (error) => this.complaints.push(String(error)));
     page.on('dialog', (dialog) => {
       this.complaints.push(`dialog: ${dialog.message()}`);
-      void dialog.dismiss();
+      void dialog.accept();
     });
+    page.on('request', (request) => this.hosts.add(new URL(request.url()).host));
+    page.on('websocket', (socket) => this.hosts.add(new URL(socket.url()).host));
   }
 
-  /** The messages of the room, in the order shown, as `user: text`. */
+  /** The messages that are shown, in their order, as `user: text`. */
   async messages(): Promise<string[]> {
     // In one look, so that it is one moment's.
     return this.page
@@ -53,11 +57,19 @@ export class ChatPage {
       );
   }
 
+  /** What stands in the log, in order: `message`, `gap`, `day` or `new`. */
+  async lines(): Promise<string[]> {
+    return this.page
+      .getByRole('log')
+      .locator('> *')
+      .evaluateAll((all) => all.map((line) => line.classList.item(0) ?? ''));
+  }
+
   async state(): Promise<string> {
     return (await this.page.getByRole('status').textContent()) ?? '';
   }
 
-  /** Messages of one's own that the server has not confirmed, or refused. */
+  /** Messages of one's own that are not in the log yet. */
   async outgoing(): Promise<number> {
     return this.page.locator('#outgoing .message').count();
   }
@@ -65,5 +77,44 @@ export class ChatPage {
   async say(text: string): Promise<void> {
     await this.page.getByLabel('Message', { exact: true }).fill(text);
     await this.page.keyboard.press('Enter');
+  }
+
+  /** Rooms or direct messages of the list, as `name` or `name 3 unread`; the current one in brackets. */
+  async list(title: 'Rooms' | 'Direct messages'): Promise<string[]> {
+    return this.page
+      .getByRole('list', { name: title })
+      .locator('.item')
+      .evaluateAll((all) =>
+        all.map((item) => {
+          const words = [item.querySelector('.name'), item.querySelector('.count')].flatMap(
+            (part) => part?.textContent ?? [],
+          );
+          return item.ariaCurrent === 'true' ? `[${words.join(' ')}]` : words.join(' ');
+        }),
+      );
+  }
+
+  /** Opens what has that name in the list. */
+  async open(name: string): Promise<void> {
+    await this.page.locator(`#sidebar [data-key="${name}"]`).click();
+  }
+
+  /** Who is here, as `name: status`, and what they say of it and on how many devices. */
+  async people(): Promise<string[]> {
+    return this.page.locator('#people-list .person').evaluateAll((all) =>
+      all.map((person) => {
+        const part = (name: string) => person.querySelector(name)?.textContent;
+        const more = [part('.status-text'), part('.devices')].filter((words) => words !== undefined);
+        return [`${part('.name')}: ${part('.dot')}`, ...more].join(', ');
+      }),
+    );
+  }
+
+  /** As if the tab were put behind another one, or in front again. */
+  async setVisible(isVisible: boolean): Promise<void> {
+    await this.page.evaluate(`
+      Object.defineProperty(document, 'visibilityState', { value: '${isVisible ? 'visible' : 'hidden'}', configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+    `);
   }
 }
