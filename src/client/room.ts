@@ -192,8 +192,8 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
 
   /** @internal Takes a push of this room. @throws where it cannot be one */
   hear(push: string, said: Said): void {
-    // What comes before the reply to a leave is of the visit before.
-    if (this.#state === 'idle' || this.#leaving.isUnanswered) return;
+    // What comes before the reply to a leave, or to the join behind it, is of the visit before.
+    if (this.#state === 'idle' || (this.#state === 'joining' && this.#leaving.isUnanswered)) return;
     switch (push) {
       case 'message':
         // While catching up, the pages have it.
