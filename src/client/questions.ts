@@ -44,11 +44,14 @@ export class Questions {
   }
 
   /**
+   * @throws where `members` does
    * @param members what to send, asked for in each try, as it may have changed; null: nothing any more
    * @param isOwn whether the client asks for itself, of which there is little: it always may
    */
   ask(members: () => string | null, isOwn = false): Promise<Said> {
     if (this.#line.size >= this.#settings.waitingMax && !isOwn) return refuse();
+    // What is no JSON fails its caller, and not the session.
+    members();
     const { retryForMs } = this.#settings;
     const pending = new Pending<Said>(this.#environment, retryForMs, (ended) => this.#line.delete(ended));
     this.#line.set(pending, members);

@@ -100,6 +100,7 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
     if (this.#state === 'idle') {
       this.#leaving.end();
       try {
+        membersOf({ ...options });
         this.#host.want(this);
       } catch (error) {
         return Promise.reject(error);
