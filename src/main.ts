@@ -1,12 +1,10 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
-import { startApp } from './app.ts';
-import { type Config, ConfigError, describeVariables, readConfig, withoutEffect } from './config.ts';
-import { backupLog, restoreLog } from './fanout/backup.ts';
-import { checkDataDirectory, DataDirectoryError } from './fanout/data-directory.ts';
-import { mintToken } from './identity/development-token.ts';
-import { createLogger } from './observability/logger.ts';
+import type { Config } from './config.ts';
+import { onFirstSignal } from './signals.ts';
 import { VERSION } from './version.ts';
+
+// Each command loads what it needs, and no more: a chat starts fast, and a Node that is too old is told so in words.
 
 const USAGE = `tidegate: a real-time chat gateway for raw TCP and WebSocket
 
@@ -15,6 +13,8 @@ usage:
   tidegate check           say whether the settings and the data directory are good, and what is in effect
   tidegate backup FILE     copy the log of TIDEGATE_DATA_DIR into FILE, also while a gateway runs on it
   tidegate restore FILE    make an empty TIDEGATE_DATA_DIR from FILE; the log gets a new epoch
+  tidegate chat [--room ROOM]... [--user NAME]
+                           chat from this shell, or in a pipe; tidegate chat --help says more
   tidegate token --user NAME [--ttl 1h] [--join PATTERNS] [--publish PATTERNS] [--presence PATTERNS]
                            print a token for trying things out, signed with TIDEGATE_JWT_SECRET; patterns are
                            comma-separated, and ** each by default
@@ -34,54 +34,64 @@ const OPTIONS = {
   presence: { type: 'string' },
 } as const;
 
+/** The command line is wrong, or this Node is; the message says how. */
+class CommandLineError extends Error {
+  override readonly name = 'CommandLineError';
+}
+
 const UNITS_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** A second signal this long after the first one means it; npm may pass one signal on twice. */
-const SECOND_SIGNAL_MS = 1_000;
+/** What is wrong with a command, a setting or a directory: an operator can mend it, and is told in words alone. */
+const OURS = ['CommandLineError', 'ConfigError', 'DataDirectoryError'];
 
 try {
   await run();
 } catch (error) {
-  // What an operator can mend is said in words; anything else with its stack.
-  const isOurs = error instanceof ConfigError || error instanceof DataDirectoryError || isListenError(error);
+  const isOurs = error instanceof Error && (OURS.includes(error.name) || isListenError(error));
   process.stderr.write(`tidegate: ${isOurs ? error.message : ((error as Error).stack ?? error)}\n`);
   process.exit(1);
 }
 
 async function run(): Promise<void> {
   requireNode();
+  // It has options and exit codes of its own.
+  if (process.argv[2] === 'chat') process.exit(await (await import('./chat/chat.ts')).chat(process.argv.slice(3)));
   const { values, positionals } = parseCommandLine();
   const [command, file] = positionals;
   const { help, version, ...ofToken } = values;
   if (command !== 'token' && Object.keys(ofToken).length > 0) {
-    throw new ConfigError(`--${Object.keys(ofToken)[0]} belongs to tidegate token`);
+    throw new CommandLineError(`--${Object.keys(ofToken)[0]} belongs to tidegate token`);
   }
-  if (help) process.stdout.write(`${USAGE}${describeVariables()}\n`);
+  if (help) process.stdout.write(`${USAGE}${(await import('./config.ts')).describeVariables()}\n`);
   else if (version) process.stdout.write(`${VERSION}\n`);
   else if (command === undefined) await serve();
   else if (command === 'check' && file === undefined) await check();
   else if (command === 'backup' && file !== undefined) await backup(file);
   else if (command === 'restore' && file !== undefined) await restore(file);
   else if (command === 'token' && file === undefined) await token(ofToken);
-  else throw new ConfigError(`cannot understand "${positionals.join(' ')}"; tidegate --help says what there is`);
+  else throw new CommandLineError(`cannot understand "${positionals.join(' ')}"; tidegate --help says what there is`);
 }
 
 /** The embedded log is the SQLite that Node has built in. */
 function requireNode(): void {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major > 22 || (major === 22 && minor >= 18)) return;
-  throw new ConfigError(`needs Node 22.18 or newer, and this is ${process.versions.node}; npm start brings its own`);
+  throw new CommandLineError(
+    `needs Node 22.18 or newer, and this is ${process.versions.node}; npm start brings its own`,
+  );
 }
 
 function parseCommandLine() {
   try {
     return parseArgs({ options: OPTIONS, allowPositionals: true });
   } catch (error) {
-    throw new ConfigError(`${(error as Error).message}; tidegate --help says what there is`);
+    throw new CommandLineError(`${(error as Error).message}; tidegate --help says what there is`);
   }
 }
 
 async function serve(): Promise<void> {
+  const { readConfig, withoutEffect } = await import('./config.ts');
+  const { createLogger } = await import('./observability/logger.ts');
   const config = readConfig(process.env);
   const logger = createLogger({ level: config.logLevel, node: config.nodeId });
   const fail = (error: Error) => {
@@ -90,27 +100,22 @@ async function serve(): Promise<void> {
   };
   process.on('uncaughtException', fail);
   for (const name of withoutEffect(process.env)) logger.warn({ name }, 'set, but without effect');
+  const { startApp } = await import('./app.ts');
   const app = await startApp(config, logger, fail);
 
-  let signalledMs: number | null = null;
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (signalledMs !== null) {
-      if (performance.now() - signalledMs >= SECOND_SIGNAL_MS) process.exit(1);
-      return;
-    }
-    signalledMs = performance.now();
+  onFirstSignal(['SIGTERM', 'SIGINT'], (signal) => {
     logger.info({ signal }, 'draining');
     void app.drain().then(() => {
       logger.info({}, 'drained');
       process.exit(0);
     }, fail);
-  };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
+  });
   logger.info(app.ports, 'ready');
 }
 
 async function check(): Promise<void> {
+  const { readConfig, withoutEffect } = await import('./config.ts');
+  const { checkDataDirectory } = await import('./fanout/data-directory.ts');
   const config = readConfig(process.env);
   const { dataDir, host, httpPort, tcpPort, internalHost, internalPort } = config;
   const state = await checkDataDirectory(dataDir);
@@ -132,12 +137,16 @@ function accessOf({ auth, jwtSecret }: Config): string {
 }
 
 async function backup(file: string): Promise<void> {
+  const { readConfig } = await import('./config.ts');
+  const { backupLog } = await import('./fanout/backup.ts');
   const { dataDir } = readConfig(process.env);
   await backupLog(dataDir, file);
   process.stdout.write(`the log of ${dataDir} is in ${file}\n`);
 }
 
 async function restore(file: string): Promise<void> {
+  const { readConfig } = await import('./config.ts');
+  const { restoreLog } = await import('./fanout/backup.ts');
   const { dataDir } = readConfig(process.env);
   await restoreLog(file, dataDir);
   process.stdout.write(`${dataDir} is made from ${file}; its log has a new epoch\n`);
@@ -145,10 +154,12 @@ async function restore(file: string): Promise<void> {
 
 /** Mints a token as an issuer would. */
 async function token(options: Readonly<Partial<Record<'user' | 'ttl' | 'join' | 'publish' | 'presence', string>>>) {
+  const { readConfig } = await import('./config.ts');
+  const { mintToken } = await import('./identity/development-token.ts');
   const { jwtSecret, jwtIssuer, jwtAudience } = readConfig({ ...process.env, TIDEGATE_AUTH: 'jwt' });
-  if (jwtSecret === null) throw new ConfigError('token: TIDEGATE_JWT_SECRET must be set to what the gateway has');
+  if (jwtSecret === null) throw new CommandLineError('token: TIDEGATE_JWT_SECRET must be set to what the gateway has');
   const { user, ttl = '1h' } = options;
-  if (user === undefined) throw new ConfigError('token: --user NAME is missing');
+  if (user === undefined) throw new CommandLineError('token: --user NAME is missing');
   const patterns = (list = '**') => (list === '' ? [] : list.split(','));
   const wanted = {
     secret: jwtSecret,
@@ -161,7 +172,7 @@ async function token(options: Readonly<Partial<Record<'user' | 'ttl' | 'join' | 
     presence: patterns(options.presence),
   };
   const minted = await mintToken(wanted).catch((error: Error) => {
-    throw new ConfigError(`token: ${error.message}`);
+    throw new CommandLineError(`token: ${error.message}`);
   });
   process.stdout.write(`${minted}\n`);
 }
@@ -170,10 +181,10 @@ async function token(options: Readonly<Partial<Record<'user' | 'ttl' | 'join' | 
 function durationMs(text: string): number {
   const [, count, unit] = /^([1-9]\d{0,6})([smhd])$/.exec(text) ?? [];
   if (count === undefined)
-    throw new ConfigError(`token: --ttl "${text}" is no time; expected one such as 15m, 1h or 7d`);
+    throw new CommandLineError(`token: --ttl "${text}" is no time; expected one such as 15m, 1h or 7d`);
   return Number(count) * UNITS_MS[unit as keyof typeof UNITS_MS];
 }
 
-function isListenError(error: unknown): error is Error {
-  return error instanceof Error && 'syscall' in error && error.syscall === 'listen';
+function isListenError(error: Error): boolean {
+  return 'syscall' in error && error.syscall === 'listen';
 }
