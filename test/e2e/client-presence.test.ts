@@ -145,9 +145,9 @@ describe('what a client has said', { timeout: 60_000 }, () => {
     const [client, other] = [await stage.connected(), await stage.connected({ user: stage.fresh('bob') })];
     const bob = other.session?.user as string;
     const presences = heard(client, 'presence');
-    await client.watch([bob]);
-    const crowd = Array.from({ length: 200 }, (_, i) => `crowd-${i}`);
-    expect(await failure(client.watch(crowd))).toMatchObject({ code: 'limit_exceeded' });
+    await client.watch([bob, 'carl']);
+    const crowd = Array.from({ length: 199 }, (_, i) => `crowd-${i}`);
+    expect(await failure(client.watch([bob, ...crowd]))).toMatchObject({ code: 'limit_exceeded' });
     await other.status('away');
     await expect.poll(() => presences.at(-1), PATIENCE).toMatchObject({ user: bob, status: 'away' });
   });

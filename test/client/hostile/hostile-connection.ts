@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { isDeepStrictEqual } from 'node:util';
 import type { WebSocket } from 'ws';
 import type { Gap, Position } from '../../../src/protocol/position.ts';
 import type { Ending, Fault, Point } from './faults.ts';
@@ -8,10 +9,15 @@ import type { Entry, ModelPage, ModelRoom } from './model-room.ts';
 import { RoomChannel, type Telling } from './room-channel.ts';
 import { errorReply, messagePush, okReply, pageReply } from './wire-words.ts';
 
+/** Messages that a client asks for when it catches up, and no program of these tests does. */
+const PAGE_MAX = 300;
+
 interface Membership {
   state: 'live' | 'catching_up' | 'suspended';
   /** Up to where the client was told, or is about to be. */
   position: Position;
+  /** Where the last page that it asked for by itself ended. */
+  pageEnd: Position;
 }
 
 /** A line of a client's. */
@@ -211,25 +217,33 @@ export class HostileConnection {
     if (this.#hasEnded(fault)) return;
     if (fault?.do === 'refuse') this.#tell(room.name, 'reply', errorReply(id, fault));
     else {
-      const page = since === undefined ? room.newest(history ?? 0) : this.#page(room, since, 300, fault);
-      const position = this.#settle(room, page);
-      if (since === undefined) this.#server.started(this.client, room.name, position);
+      const page = since === undefined ? room.newest(history ?? 0) : this.#page(room, since, PAGE_MAX, fault);
+      const membership: Membership = { state: 'live', position: page.position, pageEnd: page.position };
+      settle(membership, page);
+      this.#memberships.set(room.name, membership);
+      if (since === undefined) this.#server.started(this.client, room.name, page.position);
       const recovered = since !== undefined && page.gap === undefined;
       const reply = okReply(id, { recovered, ...pageReply(room.name, page) });
       this.#tell(room.name, 'reply', reply, fault, () => this.#after('joined'));
     }
   }
 
-  #history({ id, after, limit }: Command, room: ModelRoom): void {
+  #history({ id, after, limit = 0 }: Command, room: ModelRoom): void {
     const fault = this.#fault('page');
     if (this.#hasEnded(fault)) return;
-    if (fault?.do === 'refuse') this.#tell(room.name, 'page', errorReply(id, fault));
-    else {
-      const page = this.#page(room, after as Position, limit ?? 0, fault);
-      if (this.#memberships.get(room.name)?.state === 'catching_up') this.#settle(room, page);
-      const reply = okReply(id, pageReply(room.name, page));
-      this.#tell(room.name, 'page', reply, fault, () => this.#after('paged'));
+    if (fault?.do === 'refuse') {
+      this.#tell(room.name, 'page', errorReply(id, fault));
+      return;
     }
+    const membership = this.#memberships.get(room.name);
+    const isOwn = limit === PAGE_MAX && membership !== undefined;
+    if (isOwn && !isDeepStrictEqual(after, membership.pageEnd)) {
+      this.#server.breach(this.client, `asks for what is behind ${JSON.stringify(after)}`);
+    }
+    const page = this.#page(room, after as Position, limit, fault);
+    if (isOwn) membership.pageEnd = page.position;
+    if (membership?.state === 'catching_up') settle(membership, page);
+    this.#tell(room.name, 'page', okReply(id, pageReply(room.name, page)), fault, () => this.#after('paged'));
   }
 
   #page(room: ModelRoom, after: Position, limit: number, fault: Fault | null): ModelPage {
@@ -237,13 +251,6 @@ export class HostileConnection {
     const page = room.read(after, Math.min(limit, most < 0 ? limit : most));
     this.#server.gapTold(this.client, room.name, page.gap);
     return most < 0 ? { ...page, more: true } : page;
-  }
-
-  /** The client is where the page ends, in the moment in which it is made. */
-  #settle(room: ModelRoom, { epoch, offset, more }: ModelPage): Position {
-    const position = { epoch, offset };
-    this.#memberships.set(room.name, { state: more ? 'catching_up' : 'live', position });
-    return position;
   }
 
   #leave({ id }: Command, room: string): void {
@@ -344,4 +351,10 @@ export class HostileConnection {
     }
     return channel;
   }
+}
+
+/** The client is where the page ends, in the moment in which it is made. */
+function settle(membership: Membership, { position, more }: ModelPage): void {
+  membership.state = more ? 'catching_up' : 'live';
+  membership.position = position;
 }

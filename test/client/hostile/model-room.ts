@@ -12,8 +12,7 @@ export interface Entry {
 /** A page as the protocol has it. */
 export interface ModelPage {
   readonly messages: readonly Entry[];
-  readonly epoch: string;
-  readonly offset: number;
+  readonly position: Position;
   readonly more: boolean;
   readonly gap: Gap | undefined;
 }
@@ -127,15 +126,18 @@ export class ModelRoom {
     const messages: Entry[] = [];
     for (const entry of log.entries.filter((entry) => entry.offset > offset)) {
       if (log.damaged.has(entry.offset)) {
-        if (gap !== undefined && gap.to.offset !== offset) return { messages, epoch, offset, more: true, gap };
+        if (gap !== undefined && gap.to.offset !== offset)
+          return { messages, position: { epoch, offset }, more: true, gap };
         gap = { from: gap === undefined ? { epoch, offset } : gap.from, to: { epoch, offset: entry.offset } };
       } else {
-        if (messages.length >= limit) return { messages, epoch, offset, more: true, gap };
+        if (messages.length >= limit) {
+          return { messages, position: { epoch, offset: entry.offset - 1 }, more: true, gap };
+        }
         messages.push(entry);
       }
       offset = entry.offset;
     }
-    return { messages, epoch, offset: log.end, more: false, gap };
+    return { messages, position: this.end, more: false, gap };
   }
 
   /** The newest messages without a hole in them, `limit` at most. */
@@ -144,7 +146,7 @@ export class ModelRoom {
     const lastLost = Math.max(log.deletedThrough, ...log.damaged);
     const there = log.entries.filter(({ offset }) => offset > lastLost);
     const messages = there.slice(Math.max(there.length - limit, 0));
-    return { messages, epoch: log.epoch, offset: log.end, more: false, gap: undefined };
+    return { messages, position: this.end, more: false, gap: undefined };
   }
 }
 

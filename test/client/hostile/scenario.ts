@@ -56,9 +56,9 @@ export async function play(seed: number): Promise<Result> {
     const isOver = () => performance.now() > endMs || participants.every(({ hasSettled }) => hasSettled);
     await stage.until('the end of the faults', isOver);
     plan.isHostile = false;
-    for (const { environment } of participants) {
+    for (const { client, environment } of participants) {
       environment.setSpeed(CALM_SPEED);
-      environment.goOnline();
+      if (client.state.name === 'waiting') environment.goOnline();
     }
     const found = await stage.settle().catch((error: Error) => [error.message]);
     const outcomes = participants.flatMap(({ publishes }) => publishes.map(({ outcome }) => outcome));

@@ -20,7 +20,8 @@ export function errorReply(id: number, { code, retryAfterMs }: Fault & { do: 're
   return JSON.stringify({ id, error: { code, message: 'not now', retryAfterMs } });
 }
 
-export function pageReply(room: string, { messages, epoch, offset, more, gap }: ModelPage): object {
+export function pageReply(room: string, { messages, position, more, gap }: ModelPage): object {
+  const { epoch } = position;
   return {
     room,
     messages: messages.map((entry) => ({ room, epoch, ...entry })),

@@ -86,6 +86,31 @@ describe('a question', () => {
   });
 });
 
+describe('a value that is no JSON', () => {
+  it('fails whoever gave it, and no session', async () => {
+    const world = await onlineWorld();
+    const { client, environment } = world;
+    const offset = 1n as unknown as number;
+    const room = client.room('tea');
+    const asked = [
+      outcomeOf<unknown>(client.presence(1n as unknown as string)),
+      outcomeOf<unknown>(room.history({ limit: offset })),
+      outcomeOf<unknown>(room.publish(1n)),
+      outcomeOf<unknown>(room.signal(1n)),
+      outcomeOf<unknown>(room.join({ since: { epoch: 'e', offset } })),
+    ];
+    const timers = environment.timers.length;
+    await settled();
+    for (const { error } of asked) expect(error).toBeInstanceOf(TypeError);
+    expect(client.rooms.size).toBe(0);
+    expect(room.state).toBe('idle');
+    expect(environment.timers).toHaveLength(timers);
+    await reconnect(world);
+    expect(client.state.name).toBe('online');
+    expect(heard(world)).toEqual([]);
+  });
+});
+
 describe('a publish', () => {
   it('has a mid, and resolves with its place', async () => {
     const { client, server } = await onlineWorld();

@@ -302,6 +302,15 @@ describe('leaving', () => {
     expect(client.state.name).toBe('online');
   });
 
+  it('is over once the join behind it is answered', async () => {
+    const { room, server, told } = await liveWorld(4);
+    void room.leave();
+    outcomeOf(room.join());
+    await server.ok('join', page([], 9));
+    await server.say({ push: 'message', ...message(10) });
+    expect(told).toEqual(['idle', 'joining', 'live', 10]);
+  });
+
   it('that nobody answered is no reason to hear nothing in the next session', async () => {
     const world = await liveWorld(4);
     void world.room.leave();
