@@ -249,8 +249,8 @@ export class Client extends Emitter<ClientEvents> {
       (token) => turn === this.#turn && this.#dial(token),
       (error) => {
         if (turn !== this.#turn) return;
-        this.emit('error', error);
         this.#ended({ reason: error.message, code: 0, afterMs: null, isFinal: false });
+        this.emit('error', error);
       },
     );
   }

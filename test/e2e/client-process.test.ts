@@ -106,6 +106,21 @@ describe('a program that closes its client ends by itself', { timeout: 60_000 },
     expect(await program.end()).toEqual(NOTHING_LEFT);
   });
 
+  test('while it waits for a token that nobody gives', async () => {
+    const program = new Program(`
+      const client = new Client({ url: 'ws://127.0.0.1:9/ws', token: () => new Promise(() => say('asked')) });
+      const connecting = client.connect().catch(({ code }) => say(code));
+      await told;
+      await Promise.all([connecting, client.close()]);
+      setImmediate(() => say('closed', alive()));
+    `);
+    expect(await program.line()).toEqual(['asked']);
+    program.tell();
+    expect(await program.line()).toEqual(['closed']);
+    expect(await program.line()).toEqual(['closed', []]);
+    expect(await program.end()).toEqual(NOTHING_LEFT);
+  });
+
   test('while it connects to who does not answer', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');

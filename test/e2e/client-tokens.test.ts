@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Client, ClientOptions } from '../../src/client/client.ts';
-import { globalEnvironment } from '../../src/client/environment.ts';
 import { mintToken } from '../../src/identity/development-token.ts';
 import { runTidegate } from './gateway-process.ts';
-import { dataOf, failure, heard, PATIENCE, SdkStage, statesOf } from './sdk-stage.ts';
+import { dataOf, failure, hasty, heard, PATIENCE, SdkStage, statesOf } from './sdk-stage.ts';
 
 const SECRET = 'a shared secret of 32 bytes or more';
 /** A test has the time to see such a token expire. */
@@ -43,7 +42,7 @@ class TokenStage {
   };
 
   client(options: Partial<ClientOptions> = {}): Client {
-    const environment = { ...globalEnvironment, wallMs: () => Date.now() + AHEAD_MS };
+    const environment = { ...hasty, wallMs: () => Date.now() + AHEAD_MS };
     return this.stage.client({ token: this.issue, environment, ...options });
   }
 }

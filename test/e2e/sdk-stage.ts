@@ -1,7 +1,7 @@
 import { expect, onTestFinished } from 'vitest';
 import { Client, ClientError, type ClientOptions, type Message, type Room } from '../../src/client/client.ts';
 import type { Emitter } from '../../src/client/emitter.ts';
-import { globalEnvironment } from '../../src/client/environment.ts';
+import { type Environment, globalEnvironment } from '../../src/client/environment.ts';
 import { CuttingProxy } from '../faults/cutting-proxy.ts';
 import { ApiClient } from './api-client.ts';
 import { Stage } from './stage.ts';
@@ -9,8 +9,9 @@ import { Stage } from './stage.ts';
 /** For `expect.poll` and `vi.waitFor`. */
 export const PATIENCE = { timeout: 25_000, interval: 20 };
 
-/** Waits between tries are that much shorter. */
 const WAITS_SCALE = 0.1;
+/** Where waits between tries are shorter. */
+export const hasty: Environment = { ...globalEnvironment, random: () => WAITS_SCALE * Math.random() };
 /** A port that nobody listens on. */
 const NOWHERE = 9;
 
@@ -50,8 +51,7 @@ export class SdkStage {
 
   /** One that has not connected yet. */
   client(options: Partial<ClientOptions> = {}): Client {
-    const environment = { ...globalEnvironment, random: () => WAITS_SCALE * Math.random() };
-    const client = new Client({ url: `ws://127.0.0.1:${this.proxy.port}/ws`, environment, ...options });
+    const client = new Client({ url: `ws://127.0.0.1:${this.proxy.port}/ws`, environment: hasty, ...options });
     this.#clients.push(client);
     return client;
   }

@@ -125,8 +125,9 @@ describe('a log that has lost something', () => {
     await stage.until('ann to join', () => script.turns('ann', 'join') === 1);
     server.strike(tea, { do: 'trim', keep: 2 });
     expect(await one.settle()).toEqual([]);
-    const [first, second, , , , sixth, seventh, eighth] = offsets;
-    expect(one.told().slice(0, 5)).toEqual([first, second, [second, sixth], seventh, eighth]);
+    const [first, second, third = 0, , , sixth, seventh, eighth] = offsets;
+    // The first page speaks up to the third one.
+    expect(one.told().slice(0, 5)).toEqual([first, second, [third - 1, sixth], seventh, eighth]);
   });
 
   it.concurrent('to damage tells of it behind the messages before', async (context) => {

@@ -25,7 +25,7 @@ export function pageReply(room: string, { messages, position, more, gap }: Model
   return {
     room,
     messages: messages.map((entry) => ({ room, epoch, ...entry })),
-    position: { epoch, offset },
+    position,
     more,
     gap,
   };
