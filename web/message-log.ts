@@ -1,3 +1,4 @@
+import type { Position } from '../src/protocol/position.ts';
 import type { Conversation } from './conversation.ts';
 import type { Conversations } from './conversations.ts';
 import { arrange, byId, make, setText } from './dom.ts';
@@ -27,6 +28,8 @@ export class MessageLog {
   #shown: Conversation | null = null;
   /** What is unread is not looked for yet. */
   #isFresh = false;
+  /** Where what is drawn begins. */
+  #drawnFrom: Position | null = null;
   /** Messages of others that came while the reader was further up. */
   #missed = 0;
 
@@ -77,6 +80,7 @@ export class MessageLog {
     this.#scroller.keep(() => {
       this.#drawRows(shown);
       this.#drawOutgoing(shown);
+      this.#drawnFrom = shown.timeline.before;
       const { timeline, loading } = shown;
       this.#beginning.hidden = !timeline.isAtStart;
       this.#older.hidden = loading !== 'loading';
@@ -133,7 +137,9 @@ export class MessageLog {
     this.#jump.hidden = this.#missed === 0 && !isDetached && !this.#scroller.isFar;
     const messages = this.#missed === 1 ? '1 new message' : `${this.#missed} new messages`;
     setText(this.#jump.firstElementChild as Element, this.#missed === 0 ? 'Jump to latest' : messages);
-    if (this.#scroller.above < AHEAD_PX && shown.loading === 'idle') void shown.loadOlder();
+    // A page that has come and is not drawn yet makes room above.
+    const isDrawn = this.#drawnFrom === shown.timeline.before;
+    if (isDrawn && this.#scroller.above < AHEAD_PX && shown.loading === 'idle') void shown.loadOlder();
   }
 
   #jumpToEnd(): void {

@@ -20,7 +20,8 @@ export class Scroller {
   }
 
   get isAtEnd(): boolean {
-    return this.#isAtEnd;
+    // A reader who has just scrolled is not told of as long as no frame was drawn.
+    return this.#isAtEnd && this.#distanceFromEnd < END_PX;
   }
 
   /** Pixels that can be scrolled back. */

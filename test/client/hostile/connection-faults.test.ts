@@ -142,7 +142,9 @@ describe('a connect that is refused', () => {
   ]);
   it.concurrent.for(refusals)('for a while, by %o, is tried again', async (fault, context) => {
     const one = await OneFault.open(context, { pageMax: 2 });
+    const cutOff = one.cutOff();
     expect(await oneBadEnd(one, fault, 'connect', 1)).toEqual([]);
+    expect(await cutOff).toContain('not now');
     expect(one.ann.watch.socketCount).toBeGreaterThanOrEqual(2);
   });
 

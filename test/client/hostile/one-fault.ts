@@ -53,13 +53,13 @@ export class OneFault {
     await this.stage.until('ann to be at rest', () => this.ann.isAtRest);
   }
 
-  /** Resolves in the very moment in which ann is cut off. */
-  cutOff(): Promise<void> {
+  /** Resolves with the reason in the very moment in which ann is cut off. */
+  cutOff(): Promise<string> {
     return new Promise((resolve) => {
-      const off = this.ann.client.on('state', ({ name }) => {
-        if (name !== 'waiting') return;
+      const off = this.ann.client.on('state', (state) => {
+        if (state.name !== 'waiting') return;
         off();
-        resolve();
+        resolve(state.reason);
       });
     });
   }

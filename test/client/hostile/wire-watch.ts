@@ -39,6 +39,10 @@ export class WireWatch implements Wire {
   readonly #welcome = new Set<number>();
   /** Rooms to be joined in the next frame. */
   #joinsDue: readonly string[] = [];
+  /** By the id of a publish of the newest socket, its message. */
+  readonly #publishes = new Map<number, string>();
+  /** By message, when the server wants it again, by its monotonic clock. */
+  readonly #againAtMs = new Map<string, number>();
   /** The server wants the client back not before this, by its monotonic clock. */
   #backAtMs = 0;
   /** The sockets that were opened. */
@@ -62,6 +66,9 @@ export class WireWatch implements Wire {
     if (earlyMs > 0) this.breaches.push(`socket ${socket}: ${earlyMs} ms before the server wants it back`);
     this.#joinsDue = [];
     this.#backAtMs = 0;
+    this.#publishes.clear();
+    // Another session does not know how busy this one was.
+    this.#againAtMs.clear();
   }
 
   onHeard(socket: number, data: unknown, isLeft: boolean): void {
@@ -71,9 +78,14 @@ export class WireWatch implements Wire {
     const said = parsed(data);
     if (said === null) return;
     if (said.push === 'disconnect') this.#comeBack(said.reconnect?.afterMs);
+    const mid = this.#publishes.get(said.id ?? -1);
+    const retryAfterMs = said.error?.retryAfterMs;
+    if (mid !== undefined && retryAfterMs !== undefined) {
+      this.#againAtMs.set(mid, this.#environment.monotonicMs() + retryAfterMs);
+    }
     if (this.#welcome.has(socket) || said.id === undefined || said.id !== this.#connects.get(socket)) return;
     if (said.ok === undefined) {
-      this.#comeBack(said.error?.retryAfterMs);
+      this.#comeBack(retryAfterMs);
     } else {
       this.#welcome.add(socket);
       this.#joinsDue = this.#owner.wanted();
@@ -92,7 +104,7 @@ export class WireWatch implements Wire {
       if (op === 'connect') this.#connects.set(socket, id as number);
       if (!this.#welcome.has(socket) && op !== 'connect') this.breaches.push(`socket ${socket}: too early: ${text}`);
       if (op === 'join') this.#owner.onJoin(room as string, since as Position | undefined);
-      if (op === 'publish') this.#published(mid as string);
+      if (op === 'publish') this.#published(id as number, mid as string);
     }
   }
 
@@ -100,7 +112,10 @@ export class WireWatch implements Wire {
     if (afterMs !== undefined) this.#backAtMs = this.#environment.monotonicMs() + afterMs;
   }
 
-  #published(mid: string): void {
+  #published(id: number, mid: string): void {
+    this.#publishes.set(id, mid);
+    const earlyMs = (this.#againAtMs.get(mid) ?? 0) - this.#environment.monotonicMs();
+    if (earlyMs > 0) this.breaches.push(`${mid} was sent ${earlyMs} ms before the server wants it again`);
     this.publishSends.set(mid, (this.publishSends.get(mid) ?? 0) + 1);
     // One that goes out within the call was not noted yet.
     const called = this.#calls.get(mid);

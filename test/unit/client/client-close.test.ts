@@ -128,6 +128,20 @@ describe('closing', () => {
     expect(errors).not.toHaveBeenCalled();
   });
 
+  it('forgets which rooms were to wait', async () => {
+    const world = await onlineWorld();
+    const room = world.client.room('tea');
+    outcomeOf(room.publish(1));
+    await world.server.fail('publish', 'overloaded', 9_000);
+    void world.client.close();
+    await world.server.end(1000);
+    outcomeOf(world.client.connect());
+    await world.server.accept();
+    outcomeOf(room.publish(2));
+    await settled();
+    expect(world.server.unanswered).toMatchObject([{ op: 'publish', data: 2 }]);
+  });
+
   it('makes the tries begin anew', async () => {
     const world = await onlineWorld({}, { retryWindowMs: 4_000 });
     for (let i = 0; i < 5; i += 1) {

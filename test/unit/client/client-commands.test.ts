@@ -39,7 +39,7 @@ describe('a question', () => {
     const world = worldOf({ retryForMs: 90_000 });
     const early = outcomeOf(world.client.ping());
     await world.environment.pass(59_999);
-    expect(early).toEqual({});
+    expect(early).toStrictEqual({});
     await world.environment.pass(1);
     expect(early.error).toMatchObject({ code: 'timed_out', wasSent: false });
   });
@@ -141,7 +141,7 @@ describe('a publish', () => {
     const sent = outcomeOf(client.room('tea').publish(letter.repeat(count)));
     const tooLong = outcomeOf(client.room('tea').publish(`${letter.repeat(count)}x`));
     await settled();
-    expect(sent).toEqual({});
+    expect(sent).toStrictEqual({});
     expect(tooLong.error).toMatchObject({ code: 'bad_request', message: /16384/, wasSent: false });
     expect(server.unanswered).toHaveLength(1);
   });
@@ -149,7 +149,9 @@ describe('a publish', () => {
   it('holds as much as every server takes, before there is one', async () => {
     const { client } = worldOf();
     const room = client.room('tea');
-    expect(outcomeOf(room.publish('x'.repeat(16_382)))).toEqual({});
+    const sent = outcomeOf(room.publish('x'.repeat(16_382)));
+    await settled();
+    expect(sent).toStrictEqual({});
     await expect(room.publish('x'.repeat(16_383))).rejects.toMatchObject({ code: 'bad_request' });
   });
 
@@ -157,7 +159,9 @@ describe('a publish', () => {
     const { client } = await onlineWorld({}, { limits: { ...LIMITS, dataBytesMax: 4 } });
     const room = client.room('tea');
     await expect(room.publish('abc')).rejects.toMatchObject({ code: 'bad_request' });
-    expect(outcomeOf(room.publish('ab'))).toEqual({});
+    const sent = outcomeOf(room.publish('ab'));
+    await settled();
+    expect(sent).toStrictEqual({});
   });
 
   it.each([undefined, () => 1, Symbol('s')])('is of a JSON value, not %s', async (data) => {
@@ -206,7 +210,7 @@ describe('a watch', () => {
     const unwatched = outcomeOf(client.unwatch(['bob']));
     await server.say({ push: 'presence', ...bob });
     await server.ok('unwatch');
-    expect(unwatched).toEqual({ value: undefined });
+    expect(unwatched).toStrictEqual({ value: undefined });
     await server.say({ push: 'presence', ...cat });
     expect(told.mock.calls.slice(1)).toEqual([[cat]]);
   });
@@ -280,7 +284,7 @@ describe('a watch', () => {
     const ops = server.unanswered.map(({ op }) => op);
     expect(ops).not.toContain('unwatch');
     for (const op of ops) await server.ok(op, { users: [bob] });
-    expect(unwatched).toEqual({ value: undefined });
+    expect(unwatched).toStrictEqual({ value: undefined });
     expect([watched.value, again.value]).toEqual([[bob], [bob]]);
   });
 
@@ -304,7 +308,7 @@ describe('a status', () => {
     await settled();
     expect(heard(world)).toEqual([{ op: 'status', status: 'dnd', text: 'in a meeting' }]);
     await world.server.ok('status', { status: 'dnd' });
-    expect(said).toEqual({ value: undefined });
+    expect(said).toStrictEqual({ value: undefined });
     outcomeOf(world.client.status('away'));
     await settled();
     await world.server.ok('status', { status: 'away' });
@@ -326,7 +330,7 @@ describe('a status', () => {
     await environment.pass(1_000);
     expect(server.unanswered).toMatchObject([{ status: 'online' }]);
     await server.ok('status', { status: 'online' });
-    expect(away).toEqual({ value: undefined });
+    expect(away).toStrictEqual({ value: undefined });
   });
 
   it('and a watch are both said in each session, whichever of them the one before did not answer', async () => {
@@ -341,6 +345,28 @@ describe('a status', () => {
       expect(world.server.unanswered.map(({ op }) => op).sort()).toEqual(['status', 'watch']);
       await world.server.ok(op, { users: [bob] });
     }
+  });
+
+  it('is said also where no question more may wait', async () => {
+    const world = await onlineWorld({ waitingMax: 1 });
+    const said = outcomeOf(world.client.status('away'));
+    await world.server.ok('status', { status: 'away' });
+    expect(said).toStrictEqual({ value: undefined });
+    outcomeOf(world.client.ping());
+    await reconnect(world);
+    expect(heard(world)).toEqual([{ op: 'status', status: 'away' }, { op: 'ping' }]);
+  });
+
+  it('that is being said is no error when the client is closed', async () => {
+    const world = await onlineWorld();
+    const errors = vi.fn();
+    world.client.on('error', errors);
+    outcomeOf(world.client.status('away'));
+    await world.server.ok('status', { status: 'away' });
+    await reconnect(world);
+    void world.client.close();
+    await world.server.end(1000);
+    expect(errors).not.toHaveBeenCalled();
   });
 
   it('is nothing to say where nobody has said it', async () => {

@@ -122,13 +122,26 @@ export class ClientModel {
     await settled();
   }
 
+  /** The connection is lost, if there is one, and the next one does not come to be. */
+  async tryInVain(): Promise<void> {
+    if (this.phase === 'session') {
+      await this.world.server.end(1006);
+      this.lost(null);
+    }
+    await this.pass(this.#deadlineMs - this.#nowMs);
+    if (this.#tokenRequests !== null) await this.giveToken();
+    this.check();
+    await this.world.server.end(1006);
+    this.lost(null);
+  }
+
   /** Whatever it takes to have a session. */
-  async comeOnline(): Promise<void> {
+  async comeOnline(greeting = GREETING): Promise<void> {
     while (this.phase !== 'session') {
       if (this.phase === 'closed') await this.connect();
       else if (this.phase === 'token') await this.giveToken();
       else if (this.phase === 'dialing') await this.openSocket();
-      else if (this.phase === 'introducing' && this.gateway.hasCommands) await this.welcome(GREETING);
+      else if (this.phase === 'introducing' && this.gateway.hasCommands) await this.welcome(greeting);
       else await this.pass(this.#deadlineMs - this.#nowMs);
     }
   }

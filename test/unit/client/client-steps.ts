@@ -52,7 +52,7 @@ const room = fc.constantFrom(...ROOMS);
 const afterMs = fc.constantFrom(undefined, 0, 1, 250, 7_000);
 const greeting: fc.Arbitrary<Greeting> = fc.record({
   ticket: fc.boolean(),
-  retryWindowMs: fc.constantFrom(0, 1_000, 5_000, 40_000),
+  retryWindowMs: fc.constantFrom(0, 200, 1_000, 5_000, 40_000),
   heartbeatMs: fc.constantFrom(20_000, 20_000, 0),
   lifeMs: fc.constantFrom(null, -5_000, 30_000, 100_000),
 });
@@ -64,7 +64,7 @@ const fate = fc.oneof(
   { weight: 1, arbitrary: fc.constant<Fate>({ kind: 'never' }) },
 );
 
-const codes = fc.constantFrom(1000, 1001, 1006, 1009, 3000, 3004, 3499, 3500, 3503, 3999);
+const codes = fc.constantFrom(1000, 1001, 1006, 1009, 3000, 3004, 3499, 3500, 3503, 3999, 4000);
 
 /** So that it happens so many times as often as others. */
 function often(times: number, each: fc.Arbitrary<Step>): fc.Arbitrary<Step>[] {
@@ -238,11 +238,16 @@ const server: fc.Arbitrary<Step>[] = [
 const roads: fc.Arbitrary<Step>[] = [
   ...often(
     8,
-    only(
+    stepWith(
       'it comes online',
+      greeting,
       ({ phase }) => phase !== 'session',
-      (model) => model.comeOnline(),
+      (model, value) => model.comeOnline(value),
     ),
+  ),
+  ...often(
+    2,
+    only('a try is in vain', isIn('session', 'waiting'), (model) => model.tryInVain()),
   ),
   ...often(
     2,

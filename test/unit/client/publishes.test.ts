@@ -295,6 +295,18 @@ describe('the time of a publish', () => {
     expect(line.outcomes).toEqual(['a/1: timed_out, sent']);
   });
 
+  it('is over for the first of two, and the second one names it no more', async () => {
+    const line = new PublishLine();
+    line.add('a/1');
+    await line.environment.pass(30_000);
+    line.add('a/2');
+    line.lose('a/1', 'a/2');
+    line.taken();
+    line.environment.sleep(30_000);
+    line.reconnect();
+    expect(line.taken()).toEqual(['a/2']);
+  });
+
   it('is over while others are waited for', async () => {
     const line = new PublishLine();
     line.add('a/1');

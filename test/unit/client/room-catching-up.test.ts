@@ -270,6 +270,16 @@ describe('a listener', () => {
     expect(world.server.take('join')).toMatchObject({ since: at(4) });
   });
 
+  it('of the state `catching_up` that leaves the room asks for no page', async () => {
+    const world = await liveWorld(3);
+    world.room.on('state', (state) => {
+      if (state === 'catching_up') outcomeOf(world.room.leave());
+    });
+    await resume(world);
+    await world.server.ok('join', { ...page([4], 4, true), recovered: true });
+    expect(opsOf(world)).toEqual(['join', 'leave']);
+  });
+
   it('of the state `live` that leaves the room has not joined it', async () => {
     const world = await joiningWorld();
     world.room.on('state', (state) => {

@@ -11,7 +11,7 @@ describe('joining', () => {
     expect(room.state).toBe('joining');
     expect(client.rooms.get('tea')).toBe(room);
     expect(await server.ok('join', page([4, 5], 7))).toEqual({ id: 1, op: 'join', room: 'tea', history: 2 });
-    expect(joined).toEqual({ value: undefined });
+    expect(joined).toStrictEqual({ value: undefined });
     expect(told).toEqual(['joining', 4, 5, 'live']);
     expect(room.position).toEqual(at(7));
     // What was not joined before is not behind.
@@ -38,7 +38,7 @@ describe('joining', () => {
     void client.connect();
     await server.accept();
     await server.ok('join', page([]));
-    expect(joined).toEqual({ value: undefined });
+    expect(joined).toStrictEqual({ value: undefined });
     expect(room.state).toBe('live');
   });
 
@@ -46,7 +46,7 @@ describe('joining', () => {
     const { room, server } = await joiningWorld();
     const again = outcomeOf(room.join({ history: 5 }));
     await server.ok('join', page([], 1));
-    expect(again).toEqual({ value: undefined });
+    expect(again).toStrictEqual({ value: undefined });
     expect(await room.join()).toBeUndefined();
     expect(opsOf({ server } as never)).toEqual(['join']);
   });
@@ -54,7 +54,7 @@ describe('joining', () => {
   it('goes through several sessions, as long as it has no answer', async () => {
     const world = await joiningWorld({ history: 3 });
     await resume(world);
-    expect(world.joined).toEqual({});
+    expect(world.joined).toStrictEqual({});
     expect(world.server.take('join')).toMatchObject({ room: 'tea', history: 3 });
   });
 
@@ -66,7 +66,7 @@ describe('joining', () => {
     await environment.pass(1);
     await server.ok('join', page([]));
     expect(room.state).toBe('live');
-    expect(joined).toEqual({ value: undefined });
+    expect(joined).toStrictEqual({ value: undefined });
   });
 
   it('that the server refuses is over', async () => {
@@ -100,7 +100,7 @@ describe('joining', () => {
     expect(room.state).toBe('joining');
     await server.ok('leave');
     await server.ok('join', page([], 5));
-    expect(joined).toEqual({ value: undefined });
+    expect(joined).toStrictEqual({ value: undefined });
     expect(told).not.toContain(1);
     expect(room.position).toEqual(at(5));
   });
@@ -124,6 +124,22 @@ describe('a room', () => {
     outcomeOf(room.join());
     expect(client.room('tea')).toBe(room);
     expect(client.rooms.get('tea')).toBe(room);
+  });
+
+  it('that the server ended is another one then', async () => {
+    const { client, room, server } = await liveWorld();
+    await server.say({ push: 'left', room: 'tea', code: 'kicked' });
+    expect(client.room('tea')).not.toBe(room);
+  });
+
+  it('that is not joined stays so when the session is lost, or the client closed', async () => {
+    const world = await onlineWorld();
+    const room = world.client.room('tea');
+    await world.server.end();
+    expect(room.state).toBe('idle');
+    await world.client.close();
+    expect(room.state).toBe('idle');
+    expect(world.client.rooms.size).toBe(0);
   });
 
   it('that was only published to is forgotten when it is left', async () => {
@@ -172,7 +188,7 @@ describe('signals', () => {
     const sent = outcomeOf(room.signal([1]));
     await settled();
     expect(await server.ok('signal')).toMatchObject({ room: 'tea', data: [1] });
-    expect(sent).toEqual({ value: undefined });
+    expect(sent).toStrictEqual({ value: undefined });
   });
 
   it('fail with the server’s error', async () => {
@@ -192,152 +208,6 @@ describe('signals', () => {
     const early = outcomeOf(world.room.signal(2));
     await settled();
     expect(early.error).toMatchObject({ code: 'offline', wasSent: false });
-  });
-});
-
-describe('leaving', () => {
-  it('is at once here, and done when the server knows', async () => {
-    const { room, server, client, told } = await liveWorld();
-    const left = outcomeOf(room.leave());
-    expect(room.state).toBe('idle');
-    expect(client.rooms.size).toBe(0);
-    expect(room.leave()).toBe(room.leave());
-    await server.say({ push: 'message', ...message(1) });
-    expect(told).toEqual(['idle']);
-    expect(left).toEqual({});
-    await server.ok('leave');
-    expect(left).toEqual({ value: undefined });
-    expect(opsOf({ server } as never)).toEqual(['join', 'leave']);
-  });
-
-  it('keeps the place', async () => {
-    const { room, server } = await liveWorld(7);
-    void room.leave();
-    await server.ok('leave');
-    expect(room.position).toEqual(at(7));
-  });
-
-  it('is tried again where the server refuses it for now', async () => {
-    const { room, server, environment } = await liveWorld();
-    const left = outcomeOf(room.leave());
-    await settled();
-    await server.fail('leave', 'rate_limited', 300);
-    await environment.pass(299);
-    expect(server.unanswered).toEqual([]);
-    await environment.pass(1);
-    await server.ok('leave');
-    expect(left).toEqual({ value: undefined });
-  });
-
-  it('is done also where the server knows it by itself', async () => {
-    const { room, server } = await liveWorld();
-    const left = outcomeOf(room.leave());
-    await settled();
-    await server.fail('leave', 'not_joined');
-    expect(left).toEqual({ value: undefined });
-  });
-
-  it.each(['the session ends', 'there is none'])('is done when %s', async (when) => {
-    const { room, server } = await liveWorld();
-    if (when === 'there is none') await server.end();
-    const left = outcomeOf(room.leave());
-    await settled();
-    if (when === 'the session ends') await server.end();
-    expect(left).toEqual({ value: undefined });
-  });
-
-  it('does nothing to a room that is not joined', async () => {
-    const { client, server } = await onlineWorld();
-    await client.room('tea').leave();
-    expect(server.heard.map(({ op }) => op)).toEqual(['connect']);
-  });
-
-  it('ends the join that waits', async () => {
-    const { room, joined } = await joiningWorld();
-    void room.leave();
-    await settled();
-    expect(joined.error).toMatchObject({ code: 'left' });
-  });
-
-  it('and joining again is heard in that order', async () => {
-    const world = await liveWorld(4);
-    const { room, server, told } = world;
-    room.on('state', (state) => {
-      if (state === 'idle') outcomeOf(room.join({ history: 1 }));
-    });
-    void room.leave();
-    await settled();
-    expect(opsOf(world)).toEqual(['join', 'leave', 'join']);
-    await server.ok('leave');
-    // It is another visit: the place of the one before is not its own.
-    expect(server.take('join')).toMatchObject({ history: 1 });
-    expect(told).toEqual(['idle', 'joining']);
-  });
-
-  it('is not over, for what is heard, before the server has answered', async () => {
-    const { room, server, told, client } = await liveWorld(4);
-    const heard = vi.fn();
-    room.on('signal', heard);
-    room.on('presence', heard);
-    void room.leave();
-    const joined = outcomeOf(room.join({ history: 1 }));
-    await settled();
-    const gap = { from: at(4), to: at(8) };
-    await server.say(
-      { push: 'message', ...message(5) },
-      { push: 'signal', room: 'tea', from: 'bob', data: 1 },
-      { push: 'presence', room: 'tea', version: 9, count: 9, partial: false },
-      { push: 'resync', room: 'tea', position: at(8), gap },
-      { push: 'left', room: 'tea', code: 'kicked' },
-    );
-    expect(heard).not.toHaveBeenCalled();
-    expect(told).toEqual(['idle', 'joining']);
-    expect(room.position).toBeNull();
-    await server.ok('leave');
-    await server.ok('join', page([9]));
-    await server.say({ push: 'signal', room: 'tea', from: 'bob', data: 2 });
-    expect(heard.mock.calls).toEqual([[{ from: 'bob', data: 2 }]]);
-    expect(told).toEqual(['idle', 'joining', 9, 'live']);
-    expect(joined).toEqual({ value: undefined });
-    expect(client.state.name).toBe('online');
-  });
-
-  it('is over once the join behind it is answered', async () => {
-    const { room, server, told } = await liveWorld(4);
-    void room.leave();
-    outcomeOf(room.join());
-    await server.ok('join', page([], 9));
-    await server.say({ push: 'message', ...message(10) });
-    expect(told).toEqual(['idle', 'joining', 'live', 10]);
-  });
-
-  it('that nobody answered is no reason to hear nothing in the next session', async () => {
-    const world = await liveWorld(4);
-    void world.room.leave();
-    outcomeOf(world.room.join());
-    await settled();
-    await resume(world);
-    await world.server.ok('join', page([], 9));
-    await world.server.say({ push: 'message', ...message(10) });
-    expect(world.told).toEqual(['idle', 'joining', 'live', 10]);
-  });
-
-  it('that did not come through is made up for before the next join', async () => {
-    const world = await liveWorld();
-    const { room, server, environment } = world;
-    void room.leave();
-    outcomeOf(room.join());
-    await settled();
-    environment.rolls.push(0.5);
-    await server.fail('leave', 'overloaded', 50);
-    await server.fail('join', 'already_joined');
-    await environment.pass(999);
-    expect(opsOf(world)).toEqual(['join', 'leave', 'join']);
-    await environment.pass(1);
-    expect(opsOf(world)).toEqual(['join', 'leave', 'join', 'leave', 'join']);
-    await server.ok('leave');
-    await server.ok('join', page([], 9));
-    expect(room.state).toBe('live');
   });
 });
 
@@ -361,7 +231,7 @@ describe('a room that the server ended', () => {
     const joined = outcomeOf(room.join());
     await settled();
     await server.ok('join', page([], 2));
-    expect(joined).toEqual({ value: undefined });
+    expect(joined).toStrictEqual({ value: undefined });
     expect(client.room('tea')).toBe(room);
   });
 

@@ -206,6 +206,16 @@ describe('names that could not be told', () => {
     expect(world.server.unanswered.map(({ op }) => op)).toEqual(['presence']);
   });
 
+  it('are asked for without an answer when the session ends, and that is all', async () => {
+    const world = await presentWorld();
+    await tell(world, 6, 3);
+    await world.environment.pass(1_000);
+    expect(world.server.unanswered).toHaveLength(1);
+    await resume(world);
+    expect(world.client.state.name).toBe('resyncing');
+    expect(world.server.unanswered.map(({ op }) => op)).toEqual(['join']);
+  });
+
   it('are not taken from the answer to another visit’s question', async () => {
     const world = await presentWorld();
     await tell(world, 6, 3);

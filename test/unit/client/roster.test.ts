@@ -103,6 +103,12 @@ describe('a push', () => {
     expect(change).toEqual({ joined: [cat], left: [], changed: [busy] });
   });
 
+  it('may come first', () => {
+    const roster = new Roster();
+    expect(roster.hear({ version: 1, count: 1, joined: [ann] })?.joined).toEqual([ann]);
+    expect(roster.isStale).toBe(false);
+  });
+
   it.each([5, 4])('of version %i says nothing that is new', (version) => {
     const roster = rosterOfTwo();
     expect(roster.hear({ version, count: 3, joined: [cat] })).toBeNull();

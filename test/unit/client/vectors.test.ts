@@ -123,7 +123,7 @@ describe('replies', () => {
     const result = outcomeOf(askers[op as keyof typeof askers](world, ok));
     await settled();
     await world.server.say(answer(line, world.server.take(op).id));
-    expect(result).toEqual({ value: resultOf(op, ok) });
+    expect(result).toStrictEqual({ value: resultOf(op, ok) });
     expect(world.client.state.name).toBe('online');
   });
 
@@ -178,7 +178,7 @@ describe('errors', () => {
     const command = server.take('signal');
     await server.say(id === null ? textOf(line) : answer(line, command.id));
     const { code, message, retryAfterMs } = error;
-    if (id === null) expect(asked).toEqual({});
+    if (id === null) expect(asked).toStrictEqual({});
     else expect(asked.error).toMatchObject({ code, message: `${code}: ${message}`, retryAfterMs });
     expect(client.state.name).toBe('online');
   });
