@@ -180,8 +180,7 @@ export class Conversation {
     room.on('presence', ({ joined, left, changed }) => {
       // Who was here before oneself is not news.
       if (this.#joining.has(name)) return;
-      const push = { room: name, version: 0, count: room.count, partial: false, joined, left, changed };
-      for (const line of roomPresenceLines(push)) this.#view.note(line.toString());
+      for (const line of roomPresenceLines({ room: name, joined, left, changed })) this.#view.note(line.toString());
     });
     room.on('left', (why) => {
       // Who waits for the join is told by it.

@@ -7,7 +7,8 @@ export class Follower {
   readonly #rooms: readonly Room[];
   readonly #view: PipeView;
   readonly #over = Promise.withResolvers<string>();
-  #isPaused = false;
+  /** The rooms are not to be left: they are not joined yet, or have been left already. A join's reply is bounded. */
+  #isPaused = true;
 
   constructor(client: Pick<Client, 'room'>, names: readonly string[], view: PipeView) {
     this.#rooms = names.map((name) => client.room(name));
@@ -29,17 +30,23 @@ export class Follower {
         room.on('left', (why) => this.#left(room, why));
       }),
     );
+    this.#isPaused = false;
+    this.#pauseIfFull();
   }
 
   #listen(room: Room): void {
     room.on('message', (message) => {
       this.#view.message(message);
-      if (!this.#view.isFull || this.#isPaused) return;
-      this.#isPaused = true;
-      // Not in the middle of the page that a join waits for.
-      queueMicrotask(() => void this.#pause());
+      this.#pauseIfFull();
     });
     room.on('gap', (gap) => this.#view.gap(room.name, gap));
+  }
+
+  #pauseIfFull(): void {
+    if (!this.#view.isFull || this.#isPaused) return;
+    this.#isPaused = true;
+    // Not in the middle of a page.
+    queueMicrotask(() => void this.#pause());
   }
 
   #left(room: Room, why: RoomEvents['left']): void {

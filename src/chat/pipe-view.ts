@@ -3,9 +3,10 @@ import type { Writable } from 'node:stream';
 import type { Message } from '../client/client.ts';
 import type { Gap } from '../protocol/position.ts';
 import { harmless } from '../protocol/terminal.ts';
+import { saidLine } from '../protocol/text-words.ts';
 import { gapJson, messageJson } from './json-lines.ts';
 import type { View } from './view.ts';
-import { gapLine, messageLine } from './words.ts';
+import { gapLine } from './words.ts';
 
 /** Bytes that may wait for the reader of the standard output. */
 const WAITING_BYTES_MAX = 4 * 1_048_576;
@@ -32,7 +33,7 @@ export class PipeView implements View {
   }
 
   message(message: Message): void {
-    this.#output.write(`${this.#isJson ? messageJson(message) : harmless(messageLine(message))}\n`);
+    this.#output.write(`${this.#isJson ? messageJson(message) : saidLine(message.room, message.from, message.data)}\n`);
   }
 
   gap(room: string, gap: Gap): void {

@@ -2,9 +2,10 @@ import { createInterface, type Interface } from 'node:readline';
 import type { WriteStream } from 'node:tty';
 import type { Message } from '../client/client.ts';
 import { harmless } from '../protocol/terminal.ts';
+import { saidLine } from '../protocol/text-words.ts';
 import { keyByKey, type TerminalInput } from './keys.ts';
 import type { View } from './view.ts';
-import { gapLine, messageLine } from './words.ts';
+import { gapLine } from './words.ts';
 
 const DIM = '2';
 const RED = '31';
@@ -68,7 +69,7 @@ export class Screen implements View {
   }
 
   message(message: Message): void {
-    this.#show(messageLine(message), null);
+    this.#show(saidLine(message.room, message.from, message.data), null);
   }
 
   gap(room: string): void {

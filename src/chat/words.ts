@@ -1,13 +1,7 @@
-import type { Message } from '../client/client.ts';
 import { DISCONNECTS } from '../protocol/disconnects.ts';
 
 /** Characters of a line that could not be published, where it is shown again. */
 const QUOTE_MAX = 60;
-
-/** A message as text mode shows it. */
-export function messageLine({ room, from, data }: Pick<Message, 'room' | 'from' | 'data'>): string {
-  return `[${room}] ${from}: ${isText(data) ? data.text : JSON.stringify(data)}`;
-}
 
 export function gapLine(room: string): string {
   return `# [${room}] messages may be missing here`;
@@ -34,8 +28,4 @@ export function quoted(line: string): string {
 
 export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
-}
-
-function isText(data: unknown): data is { readonly text: string } {
-  return typeof data === 'object' && data !== null && 'text' in data && typeof data.text === 'string';
 }

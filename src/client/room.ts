@@ -16,6 +16,8 @@ import { Stream } from './stream.ts';
 
 /** Messages asked for at a time when there are more than one reply holds. */
 const PAGE_MAX = 300;
+/** Signals of one room without a reply; what is said in passing is not kept for later. */
+const SIGNALS_UNANSWERED_MAX = 32;
 /** A crowd reads its names anew so often that all of it together asks about a hundred times a second. */
 const REREAD_MS_PER_USER = 20;
 const REREAD_MIN_MS = 1_000;
@@ -55,6 +57,7 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
   #isReadingNames = false;
   #joined = new Deferred<void>().unminded();
   readonly #leaving: Leaving;
+  #signalsUnanswered = 0;
 
   /** @internal */
   constructor(name: string, host: RoomHost) {
@@ -131,15 +134,18 @@ export class Room extends Emitter<RoomEvents> implements AsyncIterable<Message> 
     return Object.assign(this.#host.publish(this.name, mid, data), { mid });
   }
 
-  /** Says something in passing, at most once. @throws ClientError `offline` where there is no session */
+  /** Says something in passing, at most once. @throws ClientError `offline` without a session, `queue_full` behind 32 unanswered */
   signal(data: unknown): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (this.#signalsUnanswered >= SIGNALS_UNANSWERED_MAX) throw new ClientError('queue_full', 'too many signals');
       const isSent = this.#host.send(membersOf({ op: 'signal', room: this.name, data }), (outcome) => {
+        this.#signalsUnanswered -= 1;
         if (outcome === null) reject(new ClientError('offline', 'the session ended', true));
         else if ('error' in outcome) reject(outcome.error);
         else resolve();
       });
-      if (!isSent) reject(new ClientError('offline', 'no session'));
+      if (isSent) this.#signalsUnanswered += 1;
+      else reject(new ClientError('offline', 'no session'));
     });
   }
 

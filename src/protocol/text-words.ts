@@ -24,8 +24,12 @@ export function words(...lines: readonly string[]): readonly Buffer[] {
 
 export function messageLine({ room, value }: Publication): string {
   const { from, data } = JSON.parse(value.toString('utf8')) as { from: string; data: unknown };
-  const said = isText(data) ? data.text : JSON.stringify(data);
-  return `[${room}] ${from}: ${harmless(said)}`;
+  return saidLine(room, from, data);
+}
+
+/** What a user has said in a room, as it is shown to a person. */
+export function saidLine(room: string, from: string, data: unknown): string {
+  return `[${room}] ${from}: ${harmless(isText(data) ? data.text : JSON.stringify(data))}`;
 }
 
 /** What a person who isn't in the room hears of a publish; who is sees it as a message. */
@@ -58,7 +62,10 @@ export function userLines({ user, status, text, devices, lastSeenMs }: UserPrese
 }
 
 /** A person hears who comes, goes and changes, not numbers. Who left the room only is not called offline. */
-export function roomPresenceLines({ room, joined = [], left = [], changed = [] }: RoomPresencePush): readonly Buffer[] {
+/** What is told of a room's presence by name. */
+type Told = Pick<RoomPresencePush, 'room' | 'joined' | 'left' | 'changed'>;
+
+export function roomPresenceLines({ room, joined = [], left = [], changed = [] }: Told): readonly Buffer[] {
   return words(
     ...[...joined, ...changed].map(isLine),
     ...left.map((user) => (user.devices === 0 ? isLine(user) : `* ${user.user} left [${room}]`)),

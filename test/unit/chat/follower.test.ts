@@ -113,6 +113,30 @@ describe('a follower', () => {
     expect(a.asked).toEqual([{ history: 6 }, 'leave']);
   });
 
+  it('leaves none of its rooms before all of them are joined', async () => {
+    const { rooms, follower } = open('a', 'b');
+    const [a, b] = rooms as [FakeRoom, FakeRoom];
+    const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+    b.join = async (options) => {
+      b.asked.push(options);
+      b.state = 'joining';
+      await answered;
+      b.state = 'live';
+    };
+    const joined = follower.join(6);
+    await turn();
+    for (let i = 0; i < 6; i += 1) a.say(MIB);
+    await turn();
+    expect([a.asked, b.asked]).toEqual([[{ history: 6 }], [{ history: 6 }]]);
+    answer();
+    await joined;
+    await turn();
+    expect([a.asked, b.asked]).toEqual([
+      [{ history: 6 }, 'leave'],
+      [{ history: 6 }, 'leave'],
+    ]);
+  });
+
   it('is over when no room is left', async () => {
     const { rooms, follower, notes } = open('a', 'b');
     const [a, b] = rooms;

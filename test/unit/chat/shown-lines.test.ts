@@ -1,19 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { gapJson, jsonValue, messageJson } from '../../../src/chat/json-lines.ts';
-import { counted, disconnectedWords, leftLine, messageLine, quoted } from '../../../src/chat/words.ts';
-import { messageLine as textModeLine } from '../../../src/protocol/text-words.ts';
+import { counted, disconnectedWords, leftLine, quoted } from '../../../src/chat/words.ts';
 
 const message = { room: 'tea', epoch: 'e', offset: 7, from: 'ann', mid: 'm', ts: 1, data: { text: 'hi' } as unknown };
 
 describe('words', () => {
-  it.each([[{ text: 'hi' }], [{ text: 5 }], ['hi'], [null], [[1, { a: 'b' }]], [{ text: 'hi', more: 1 }]])(
-    'show %j as text mode does',
-    (data) => {
-      const value = Buffer.from(JSON.stringify({ from: 'ann', data }));
-      expect(messageLine({ ...message, data })).toBe(textModeLine({ ...message, partition: 0, value }));
-    },
-  );
-
   it('say why a room was left', () => {
     expect(leftLine('tea', { code: 'kicked', message: 'left: kicked' })).toBe('# left [tea]: you were removed');
     expect(leftLine('tea', { code: 'forbidden', message: '' })).toBe('# left [tea]: you may no longer be there');

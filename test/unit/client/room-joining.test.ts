@@ -199,6 +199,19 @@ describe('signals', () => {
     expect(sent.error).toMatchObject({ code: 'rate_limited', retryAfterMs: 50 });
   });
 
+  it('are bounded while the server answers none', async () => {
+    const { room, server } = await liveWorld();
+    const sent = Array.from({ length: 33 }, (_, i) => outcomeOf(room.signal(i)));
+    await settled();
+    expect(sent.map(({ error }) => error).filter((error) => error !== undefined)).toMatchObject([
+      { code: 'queue_full', wasSent: false },
+    ]);
+    await server.ok('signal');
+    const next = outcomeOf(room.signal('next'));
+    await settled();
+    expect(next).toStrictEqual({});
+  });
+
   it('are not sent late', async () => {
     const world = await liveWorld();
     const lost = outcomeOf(world.room.signal(1));
