@@ -15,20 +15,19 @@ interface Waiter {
   readonly reject: (error: CommandError) => void;
 }
 
-/** A record that is to be appended and has no outcome yet. */
+/** What the queue needs to know of a record that is to be appended and has no outcome yet. */
 export interface PendingAppend {
-  readonly room: string;
-  readonly partition: number;
   /** See `dedupeId`. */
   readonly id: string;
   readonly dataHash: number;
   readonly value: Buffer;
 }
 
-interface Entry extends PendingAppend {
+interface Entry<Append> {
+  readonly append: Append;
   readonly queuedAtMs: number;
   /** The record which must be appended before this one, until it is. */
-  predecessor: Entry | undefined;
+  predecessor: Entry<Append> | undefined;
   appended: boolean;
   /** Emptied when the record fails, also where it fails for those who waited alone. */
   waiters: Waiter[];
@@ -47,15 +46,15 @@ export interface AppendQueueSettings {
  * comes for all of it at once. Keeps the bounds and the deadlines, lets retries wait for the record that is
  * under way already, and fails what was to come after a record that failed.
  */
-export class AppendQueue {
+export class AppendQueue<Append extends PendingAppend> {
   readonly #settings: AppendQueueSettings;
   /** By the monotonic clock, milliseconds. */
   readonly #monotonic: () => number;
-  readonly #pending = new Map<string, Entry>();
+  readonly #pending = new Map<string, Entry<Append>>();
   /** Ids that were refused since the loop's last turn: their callers can't have learned it yet. */
   readonly #justRefused = new Set<string>();
-  #queue: Entry[] = [];
-  #flight: Entry[] = [];
+  #queue: Entry<Append>[] = [];
+  #flight: Entry<Append>[] = [];
   #waiters = 0;
   #bytes = 0;
   #sentAtMs = 0;
@@ -94,11 +93,11 @@ export class AppendQueue {
     const entry = this.#pending.get(id);
     if (entry === undefined) throw new Error('nothing with this id is pending');
     if (this.#waiters >= this.#settings.queueRecordsMax) return this.refuse(id, overloaded('too many publishes wait'));
-    return this.#wait(entry, dataHash, false);
+    return this.#wait(entry, dataHash, false, this.#monotonic());
   }
 
   /** @param after id of the record without whose success this one fails */
-  add(append: PendingAppend, after: string | undefined): Promise<Appended> {
+  add(append: Append, after: string | undefined): Promise<Appended> {
     const predecessor = after === undefined ? undefined : this.#pending.get(after);
     const { queueRecordsMax, queueBytesMax } = this.#settings;
     if (after !== undefined && this.#hasFailed(after, predecessor)) return this.refuse(append.id, predecessorFailed());
@@ -108,12 +107,13 @@ export class AppendQueue {
     if (this.#bytes + append.value.length > queueBytesMax) {
       return this.refuse(append.id, overloaded('too many bytes of publishes wait'));
     }
-    const entry: Entry = { ...append, queuedAtMs: this.#monotonic(), predecessor, appended: false, waiters: [] };
+    const queuedAtMs = this.#monotonic();
+    const entry: Entry<Append> = { append, queuedAtMs, predecessor, appended: false, waiters: [] };
     this.#justRefused.delete(append.id);
     this.#pending.set(append.id, entry);
     this.#queue.push(entry);
     this.#bytes += append.value.length;
-    return this.#wait(entry, append.dataHash, true);
+    return this.#wait(entry, append.dataHash, true, queuedAtMs);
   }
 
   /**
@@ -127,7 +127,7 @@ export class AppendQueue {
   }
 
   /** Takes all that is queued into flight; there must be no other batch. */
-  take(): readonly PendingAppend[] {
+  take(): readonly Append[] {
     this.#expireQueued();
     this.#flight = this.#queue;
     this.#queue = [];
@@ -135,7 +135,7 @@ export class AppendQueue {
     for (const entry of this.#flight) {
       for (const waiter of entry.waiters) waiter.deadlineMs = this.#sentAtMs + this.#settings.appendTimeoutMs;
     }
-    return this.#flight;
+    return this.#flight.map(({ append }) => append);
   }
 
   /** The batch in flight is in the log: `positions` has the first record of each id, in the batch's order. */
@@ -146,7 +146,7 @@ export class AppendQueue {
       if (outcome === undefined) throw new Error('a batch without all of its outcomes');
       entry.appended = true;
       for (const waiter of entry.waiters) {
-        if (waiter.dataHash !== entry.dataHash) waiter.reject(midConflict());
+        if (waiter.dataHash !== entry.append.dataHash) waiter.reject(midConflict());
         else waiter.resolve(waiter.first ? outcome : { ...outcome, duplicate: true });
       }
       this.#forget(entry);
@@ -205,34 +205,34 @@ export class AppendQueue {
     });
   }
 
-  #hasFailed(after: string, predecessor: Entry | undefined): boolean {
+  #hasFailed(after: string, predecessor: Entry<Append> | undefined): boolean {
     if (predecessor === undefined) return this.#justRefused.has(after);
     // A retry with other data waits for `mid_conflict` at best, and what comes after it means that one.
     const newest = predecessor.waiters.at(-1);
-    return newest === undefined || newest.dataHash !== predecessor.dataHash;
+    return newest === undefined || newest.dataHash !== predecessor.append.dataHash;
   }
 
-  #wait(entry: Entry, dataHash: number, first: boolean): Promise<Appended> {
+  #wait(entry: Entry<Append>, dataHash: number, first: boolean, nowMs: number): Promise<Appended> {
     this.#waiters++;
-    const deadlineMs = this.#monotonic() + this.#settings.appendTimeoutMs;
+    const deadlineMs = nowMs + this.#settings.appendTimeoutMs;
     return new Promise((resolve, reject) => entry.waiters.push({ dataHash, first, deadlineMs, resolve, reject }));
   }
 
-  #reject(entry: Entry, error: () => CommandError): void {
+  #reject(entry: Entry<Append>, error: () => CommandError): void {
     const waiters = entry.waiters;
     this.#forget(entry);
     for (const waiter of waiters) waiter.reject(error());
   }
 
-  #forget(entry: Entry): void {
+  #forget(entry: Entry<Append>): void {
     this.#waiters -= entry.waiters.length;
-    this.#bytes -= entry.value.length;
+    this.#bytes -= entry.append.value.length;
     entry.waiters = [];
     entry.predecessor = undefined;
-    this.#pending.delete(entry.id);
+    this.#pending.delete(entry.append.id);
   }
 
-  #endFlight(): Entry[] {
+  #endFlight(): Entry<Append>[] {
     const flight = this.#flight;
     this.#flight = [];
     return flight;
