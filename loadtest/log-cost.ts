@@ -24,6 +24,7 @@ import type { RoomLog } from '../src/fanout/room-log.ts';
 const PUBLISHERS_PER_ROOM = 4;
 const WARM_UP_MS = 500;
 const DATA_BYTES = 128;
+const PADDING = 'x'.repeat(DATA_BYTES);
 
 interface Line {
   readonly name: string;
@@ -47,6 +48,8 @@ const rooms = positive('rooms', values.rooms);
 const milliseconds = positive('seconds', values.seconds) * 1_000;
 const opens = values.open === '' ? [] : values.open.split(',').map((text) => positive('open', text));
 
+const names = Array.from({ length: rooms }, (_, room) => `rooms/room-${room}`);
+const publishers = Array.from({ length: rooms * PUBLISHERS_PER_ROOM }, (_, publisher) => `publisher-${publisher}`);
 /** Of the next append. */
 let number = 0;
 
@@ -77,28 +80,25 @@ type Load = (onAnswer: (ms: number) => void) => { stop(): Promise<void> };
 
 async function append(log: RoomLog, onAnswer: (ms: number) => void): Promise<void> {
   const index = number++;
-  const publisher = index % (rooms * PUBLISHERS_PER_ROOM);
+  const publisher = index % publishers.length;
   const begunMs = performance.now();
-  // Names of publishers and mids are as long as those of sessions and our client.
-  await log.append({
-    room: `rooms/room-${publisher % rooms}`,
-    from: `publisher-${publisher}`,
-    mid: `mid-${begunMs.toString(36)}-${index}`,
-    data: `"${String(index).padEnd(DATA_BYTES - 2, 'x')}"`,
-  });
+  const mid = `${publishers[publisher]}/${index}`;
+  // Padded to one length by its own number, so that each has data of its own.
+  const data = `"${index}${PADDING.slice(0, DATA_BYTES - 2 - String(index).length)}"`;
+  await log.append({ room: names[publisher % rooms] as string, from: publishers[publisher] as string, mid, data });
   onAnswer(performance.now() - begunMs);
 }
 
 function keepOpen(log: RoomLog, open: number): Load {
   return (onAnswer) => {
     let on = true;
-    const publishers = Array.from({ length: open }, async () => {
+    const running = Array.from({ length: open }, async () => {
       while (on) await append(log, onAnswer);
     });
     return {
       async stop() {
         on = false;
-        await Promise.all(publishers);
+        await Promise.all(running);
       },
     };
   };

@@ -80,7 +80,7 @@ export class AppendQueue<Append extends PendingAppend> {
 
   /** Milliseconds since the batch in flight was taken, or 0 if there is none. */
   get flightMs(): number {
-    return this.#flight.length === 0 ? 0 : this.#monotonic() - this.#sentAtMs;
+    return this.#flight.length === 0 ? 0 : this.#nowMs() - this.#sentAtMs;
   }
 
   /** Whether a record with this id is queued or in flight. */
@@ -93,7 +93,11 @@ export class AppendQueue<Append extends PendingAppend> {
     const entry = this.#pending.get(id);
     if (entry === undefined) throw new Error('nothing with this id is pending');
     if (this.#waiters >= this.#settings.queueRecordsMax) return this.refuse(id, overloaded('too many publishes wait'));
-    return this.#wait(entry, dataHash, false, this.#monotonic());
+    this.#waiters++;
+    const deadlineMs = this.#nowMs() + this.#settings.appendTimeoutMs;
+    return new Promise((resolve, reject) => {
+      entry.waiters.push({ dataHash, first: false, deadlineMs, resolve, reject });
+    });
   }
 
   /** @param after id of the record without whose success this one fails */
@@ -107,13 +111,17 @@ export class AppendQueue<Append extends PendingAppend> {
     if (this.#bytes + append.value.length > queueBytesMax) {
       return this.refuse(append.id, overloaded('too many bytes of publishes wait'));
     }
-    const queuedAtMs = this.#monotonic();
-    const entry: Entry<Append> = { append, queuedAtMs, predecessor, appended: false, waiters: [] };
-    this.#justRefused.delete(append.id);
-    this.#pending.set(append.id, entry);
-    this.#queue.push(entry);
+    if (this.#justRefused.size > 0) this.#justRefused.delete(append.id);
+    const queuedAtMs = this.#nowMs();
+    const deadlineMs = queuedAtMs + this.#settings.appendTimeoutMs;
+    this.#waiters++;
     this.#bytes += append.value.length;
-    return this.#wait(entry, append.dataHash, true, queuedAtMs);
+    return new Promise((resolve, reject) => {
+      const waiters = [{ dataHash: append.dataHash, first: true, deadlineMs, resolve, reject }];
+      const entry: Entry<Append> = { append, queuedAtMs, predecessor, appended: false, waiters };
+      this.#pending.set(append.id, entry);
+      this.#queue.push(entry);
+    });
   }
 
   /**
@@ -131,7 +139,7 @@ export class AppendQueue<Append extends PendingAppend> {
     this.#expireQueued();
     this.#flight = this.#queue;
     this.#queue = [];
-    this.#sentAtMs = this.#monotonic();
+    this.#sentAtMs = this.#nowMs();
     for (const entry of this.#flight) {
       for (const waiter of entry.waiters) waiter.deadlineMs = this.#sentAtMs + this.#settings.appendTimeoutMs;
     }
@@ -172,7 +180,7 @@ export class AppendQueue<Append extends PendingAppend> {
   /** Applies the deadlines; called from time to time. */
   expire(): void {
     this.#expireQueued();
-    const now = this.#monotonic();
+    const now = this.#nowMs();
     let expired = false;
     for (const entry of this.#flight) {
       if (entry.waiters.length === 0 || !entry.waiters.some((waiter) => waiter.deadlineMs <= now)) continue;
@@ -185,8 +193,13 @@ export class AppendQueue<Append extends PendingAppend> {
     if (expired) this.#failSuccessors();
   }
 
+  /** In whole milliseconds: as such it takes no memory of its own in an entry. */
+  #nowMs(): number {
+    return Math.floor(this.#monotonic());
+  }
+
   #expireQueued(): void {
-    const oldest = this.#monotonic() - this.#settings.queueWaitMsMax;
+    const oldest = this.#nowMs() - this.#settings.queueWaitMsMax;
     const expired = this.#queue.findIndex((entry) => entry.queuedAtMs > oldest);
     const count = expired === -1 ? this.#queue.length : expired;
     if (count === 0) return;
@@ -210,12 +223,6 @@ export class AppendQueue<Append extends PendingAppend> {
     // A retry with other data waits for `mid_conflict` at best, and what comes after it means that one.
     const newest = predecessor.waiters.at(-1);
     return newest === undefined || newest.dataHash !== predecessor.append.dataHash;
-  }
-
-  #wait(entry: Entry<Append>, dataHash: number, first: boolean, nowMs: number): Promise<Appended> {
-    this.#waiters++;
-    const deadlineMs = nowMs + this.#settings.appendTimeoutMs;
-    return new Promise((resolve, reject) => entry.waiters.push({ dataHash, first, deadlineMs, resolve, reject }));
   }
 
   #reject(entry: Entry<Append>, error: () => CommandError): void {

@@ -1,14 +1,15 @@
 import { CommandError } from '../protocol/errors.ts';
 import { encodeValue, type Publication } from '../protocol/publication.ts';
-import { AppendQueue, midConflict, overloaded, type PendingAppend, unknownOutcome } from './append-queue.ts';
+import { AppendQueue, midConflict, overloaded, unknownOutcome } from './append-queue.ts';
 import { DedupeWindow, dataHash, dedupeId } from './dedupe.ts';
 import type { FromWriter, Retained, ToWriter, WriterData, WriterOpened } from './embedded-messages.ts';
+import { type Append, Flight } from './embedded-flight.ts';
 import { EmbeddedPages } from './embedded-pages.ts';
 import type { EmbeddedLogSettings } from './embedded-settings.ts';
 import type { LogLines } from './log-lines.ts';
 import { LogThread } from './log-thread.ts';
-import { type PackedBlocks, PARTITIONS_MAX, packBlocks, RecordBlock } from './record-block.ts';
-import { type Room, RoomIndex } from './room-index.ts';
+import { PARTITIONS_MAX, RecordBlock } from './record-block.ts';
+import { RoomIndex } from './room-index.ts';
 import type { Appended, AppendRequest, Page, ReadRequest, RoomLog } from './room-log.ts';
 
 /** Milliseconds between looks at deadlines: how exact they are. */
@@ -32,21 +33,6 @@ export interface LogLoad {
   readonly dedupeEntries: number;
 }
 
-interface Append extends PendingAppend {
-  readonly name: string;
-  readonly room: Room;
-}
-
-/** A transaction whose outcome has not come. */
-interface Flight {
-  readonly ts: number;
-  readonly appends: readonly Append[];
-  /** Of each append. */
-  readonly offsets: readonly number[];
-  /** Of each block: how many appends it has. */
-  readonly counts: readonly number[];
-}
-
 /**
  * Opens the log of a data directory, creating it where there is none.
  *
@@ -59,7 +45,7 @@ export async function openEmbeddedLog(settings: EmbeddedLogSettings, logger: Log
   }
   // One for all partitions: here time never falls.
   const window = new DedupeWindow({ windowMs, slackMs });
-  const unindexed: RecordBlock[] = [];
+  const unindexed: { key: number; offset: number; block: number }[] = [];
   const data: WriterData = {
     directory: settings.directory,
     partitions,
@@ -75,14 +61,12 @@ export async function openEmbeddedLog(settings: EmbeddedLogSettings, logger: Log
     if (message.kind !== 'window') return;
     const block = RecordBlock.open(message.head, message.number) as RecordBlock;
     warm(window, block);
-    if (!message.isIndexed) unindexed.push(block);
+    for (const place of message.unindexed) {
+      unindexed.push({ key: block.room(place), offset: block.offset(place), block: block.number });
+    }
   });
   const index = new RoomIndex(partitions, opened.salt);
-  for (const block of unindexed) {
-    for (let place = 0; place < block.count; place++) {
-      index.restore(block.room(place), { offset: block.offset(place), block: block.number });
-    }
-  }
+  for (const { key, offset, block } of unindexed) index.restore(key, { offset, block });
   try {
     const pages = await EmbeddedPages.open(settings, opened.epoch, logger);
     return new EmbeddedLog(settings, logger, { writer, pages, window, index, opened });
@@ -276,21 +260,11 @@ export class EmbeddedLog implements RoomLog {
 
   /** An empty batch is a probe. */
   #send(appends: readonly Append[]): void {
-    const ts = this.#now();
-    const first = this.#lastBlock + 1;
-    const ends = new Map<number, number>();
-    const offsets: number[] = [];
-    const records = appends.map(({ room: { partition, key: room }, id, dataHash, value }) => {
-      // Ends move only when a batch has succeeded: the offsets of one that fails are given again.
-      const offset = (ends.get(partition) ?? this.#ends[partition] ?? -1) + 1;
-      ends.set(partition, offset);
-      offsets.push(offset);
-      return { offset, room, id, dataHash, value };
-    });
-    const { bytes: blocks, lengths, counts }: PackedBlocks = packBlocks(records, first, ts);
-    this.#flight = { ts, appends, offsets, counts };
-    const index = this.#index.take(appends.length, first);
-    this.#post({ kind: 'commit', first, blocks, lengths, ends: [...ends].flat(), index }, [blocks]);
+    const flight = new Flight(appends, this.#ends, this.#lastBlock + 1, this.#now());
+    this.#flight = flight;
+    const index = this.#index.take(appends.length, flight.first);
+    const { first, blocks, ends } = flight;
+    this.#post({ kind: 'commit', first, blocks: blocks.bytes, lengths: blocks.lengths, ends, index }, [blocks.bytes]);
   }
 
   #onMessage(message: FromWriter): void {
@@ -311,27 +285,23 @@ export class EmbeddedLog implements RoomLog {
     this.#flush();
   }
 
-  #handOn({ ts, appends, offsets, counts }: Flight): void {
+  #handOn(flight: Flight): void {
     const { epoch } = this;
+    const { ts } = flight;
     const outcomes: Appended[] = [];
     const publications: Publication[] = [];
     // First the ends, then the batch: a session that joins while it is handed on has a position behind it all.
-    let at = 0;
-    for (const count of counts) {
-      const block = ++this.#lastBlock;
-      for (const end = at + count; at < end; at++) {
-        const { name, room, id, dataHash, value } = appends[at] as Append;
-        const { partition } = room;
-        const offset = offsets[at] as number;
-        // What was known was answered without an append, and time doesn't step back.
-        if (this.#window.apply({ id, dataHash, ts, offset }).kind !== 'deliver')
-          throw new Error(`the record at ${partition}/${offset} was a duplicate`);
-        this.#index.note(room, { offset, block });
-        this.#ends[partition] = offset;
-        outcomes.push({ position: { epoch, offset }, duplicate: false });
-        publications.push({ room: name, partition, epoch, offset, ts, value });
-      }
-    }
+    flight.forEach(({ name, room, id, dataHash, value }, offset, block) => {
+      const { partition } = room;
+      // What was known was answered without an append, and time doesn't step back.
+      if (this.#window.apply({ id, dataHash, ts, offset }).kind !== 'deliver')
+        throw new Error(`the record at ${partition}/${offset} was a duplicate`);
+      this.#index.note(room, { offset, block });
+      this.#ends[partition] = offset;
+      this.#lastBlock = block;
+      outcomes.push({ position: { epoch, offset }, duplicate: false });
+      publications.push({ room: name, partition, epoch, offset, ts, value });
+    });
     this.#onBatch?.(publications);
     this.#queue.succeed(outcomes);
     this.#notifySettled();

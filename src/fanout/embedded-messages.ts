@@ -42,12 +42,13 @@ export interface WriterOpened {
   readonly clock: number;
 }
 
-/** A block's head, for the dedupe window and, unless it is indexed, for the index of rooms. Oldest first. */
+/** A block's head, for the dedupe window and for what is not in the index of rooms. Oldest first. */
 export interface WindowPiece {
   readonly kind: 'window';
   readonly number: number;
   readonly head: Uint8Array<ArrayBuffer>;
-  readonly isIndexed: boolean;
+  /** Which of its records are not in the index. */
+  readonly unindexed: readonly number[];
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { DataDirectoryError } from './data-directory.ts';
 import { blockOf, damaged, numberOf, postingsOf, type Row, readMeta } from './embedded-schema.ts';
 import { PostingSum } from './postings.ts';
@@ -19,8 +19,11 @@ export interface ScanOptions {
   readonly neededMs: number;
   /** Why, in words behind `and`. */
   readonly reason: string;
-  /** Gets the blocks of that time, and those whose records are not in the index of rooms, oldest first. */
-  readonly onBlock: (block: RecordBlock, isIndexed: boolean) => void;
+  /**
+   * Gets the blocks of that time, and those with records that are not in the index of rooms, oldest first, and which
+   * records these are.
+   */
+  readonly onBlock: (block: RecordBlock, unindexed: readonly number[]) => void;
 }
 
 /**
@@ -44,6 +47,9 @@ class Scan {
   readonly #damaged = new Set<number>();
   readonly #indexedThrough: number;
   readonly #sum = new PostingSum();
+  readonly #lastOf: StatementSync;
+  /** By room: the last offset that the index has. */
+  readonly #lastOffsets = new Map<number, number>();
   #lastBlock: number;
   #records = 0;
 
@@ -55,6 +61,7 @@ class Scan {
     this.#ends = Array.from({ length: options.partitions }, (_, partition) =>
       numberOf(purged.get(partition), 'purged_through', -1),
     );
+    this.#lastOf = database.prepare('SELECT max(last) AS last FROM room_index WHERE room = ?');
     this.#lastBlock = this.#metaNumber('purged_block');
     this.#indexedThrough = this.#metaNumber('indexed_block');
   }
@@ -95,7 +102,7 @@ class Scan {
 
   #take(block: RecordBlock, neededTs: number): void {
     const { number, count, ts } = block;
-    const isIndexed = number <= this.#indexedThrough;
+    const unindexed: number[] = [];
     const isNeeded = ts >= neededTs;
     // Times don't fall: it is needed too, or may be.
     if (isNeeded && this.#damaged.has(number - 1)) throw this.#damage(`block ${number - 1} is damaged, and ${this.#options.reason}`);
@@ -104,12 +111,23 @@ class Scan {
       const room = block.room(index);
       const offset = block.offset(index);
       this.#advance(partitionOfKey(room), offset);
-      if (isIndexed) this.#sum.add(room, offset, number);
+      // Of the newest blocks the index has some rooms' records already.
+      if (number <= this.#indexedThrough || offset <= this.#lastOffset(room)) this.#sum.add(room, offset, number);
+      else unindexed.push(index);
       if (isNeeded && block.value(index) === undefined) {
         throw this.#damage(`${recordAt(partitionOfKey(room), offset)} is damaged, and ${this.#options.reason}`);
       }
     }
-    if (isNeeded || !isIndexed) this.#options.onBlock(block, isIndexed);
+    if (isNeeded || unindexed.length > 0) this.#options.onBlock(block, unindexed);
+  }
+
+  #lastOffset(room: number): number {
+    let last = this.#lastOffsets.get(room);
+    if (last === undefined) {
+      last = numberOf(this.#lastOf.get(room), 'last', -1);
+      this.#lastOffsets.set(room, last);
+    }
+    return last;
   }
 
   #advance(partition: number, offset: number): void {

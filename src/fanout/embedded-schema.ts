@@ -80,11 +80,12 @@ export function openDatabase(path: string, options: { readonly readOnly: boolean
 /** Sets up the connection that changes the log. `synced: false` gives up durability: for tests alone. */
 export function prepareToWrite(database: DatabaseSync, synced: boolean): void {
   database.exec(`
+    PRAGMA page_size = ${process.env.PS ?? 4096};
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = ${synced ? 'FULL' : 'OFF'};
     PRAGMA fullfsync = 1;
     PRAGMA journal_size_limit = ${WAL_BYTES};
-    PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
+    PRAGMA wal_autocheckpoint = ${process.env.CP ?? CHECKPOINT_PAGES};
     PRAGMA cache_size = -16384;
   `);
 }

@@ -138,10 +138,10 @@ class Writer {
 
   /** Reads where each partition ends, and sends what the dedupe window and the index of rooms need of it. */
   #scan(data: WriterData, path: string, onTs: (ts: number) => void): Scanned {
-    const onBlock = (block: RecordBlock, isIndexed: boolean) => {
+    const onBlock = (block: RecordBlock, unindexed: readonly number[]) => {
       onTs(block.ts);
       const head = block.head();
-      post({ kind: 'window', number: block.number, head, isIndexed }, [head.buffer]);
+      post({ kind: 'window', number: block.number, head, unindexed }, [head.buffer]);
     };
     const reason = 'without it retries could be delivered twice';
     return scanLog(this.#database, path, {

@@ -201,6 +201,23 @@ describe('a record that is not what was written', () => {
     expect(await refusalOf(openLog(directory, { now }))).toContain(`block ${number} is missing`);
   });
 
+  test('is not taken for lost where the index has only some of the newest', async () => {
+    const directory = await temporaryDirectory();
+    const kept = new Map<string, string[]>();
+    for (let round = 0; round < 4; round++) {
+      const log = await openLog(directory);
+      for (const [room, mids] of kept) expect(await midsIn(log, room)).toEqual(mids);
+      for (let index = 0; index < 130; index++) {
+        for (const room of index % 40 === 0 ? ['quiet', 'busy'] : ['busy']) {
+          const mid = `m${round}-${index}`;
+          kept.set(room, [...(kept.get(room) ?? []), mid]);
+          await log.append(publish(room, mid));
+        }
+      }
+      await log.close();
+    }
+  });
+
   test('refuses the start where the index of rooms has lost it', async () => {
     const { directory, now } = await logOf(205);
     const database = new DatabaseSync(join(directory, 'log.sqlite'));
