@@ -1,4 +1,5 @@
 import { CommandError } from '../protocol/errors.ts';
+import { PendingTable, type TableEntry } from './pending-table.ts';
 import type { Appended } from './room-log.ts';
 
 /** Milliseconds after which it makes sense to try again what the log has no room for. */
@@ -23,7 +24,7 @@ export interface PendingAppend {
   readonly value: Buffer;
 }
 
-interface Entry<Append> {
+interface Entry<Append> extends TableEntry<Entry<Append>> {
   readonly append: Append;
   readonly queuedAtMs: number;
   /** The record which must be appended before this one, until it is. */
@@ -50,7 +51,7 @@ export class AppendQueue<Append extends PendingAppend> {
   readonly #settings: AppendQueueSettings;
   /** By the monotonic clock, milliseconds. */
   readonly #monotonic: () => number;
-  readonly #pending = new Map<string, Entry<Append>>();
+  readonly #pending: PendingTable<Entry<Append>>;
   /** Ids that were refused since the loop's last turn: their callers can't have learned it yet. */
   readonly #justRefused = new Set<string>();
   #queue: Entry<Append>[] = [];
@@ -62,6 +63,7 @@ export class AppendQueue<Append extends PendingAppend> {
   constructor(settings: AppendQueueSettings, monotonic: () => number = () => performance.now()) {
     this.#settings = settings;
     this.#monotonic = monotonic;
+    this.#pending = new PendingTable(settings.queueRecordsMax);
   }
 
   /** Callers without an answer. */
@@ -85,7 +87,7 @@ export class AppendQueue<Append extends PendingAppend> {
 
   /** Whether a record with this id is queued or in flight. */
   has(id: string): boolean {
-    return this.#pending.has(id);
+    return this.#pending.get(id) !== undefined;
   }
 
   /** Waits for the outcome of a record that is queued or in flight. */
@@ -118,8 +120,9 @@ export class AppendQueue<Append extends PendingAppend> {
     this.#bytes += append.value.length;
     return new Promise((resolve, reject) => {
       const waiters = [{ dataHash: append.dataHash, first: true, deadlineMs, resolve, reject }];
-      const entry: Entry<Append> = { append, queuedAtMs, predecessor, appended: false, waiters };
-      this.#pending.set(append.id, entry);
+      const { id } = append;
+      const entry: Entry<Append> = { id, append, queuedAtMs, predecessor, appended: false, waiters, next: undefined };
+      this.#pending.add(entry);
       this.#queue.push(entry);
     });
   }
@@ -236,7 +239,7 @@ export class AppendQueue<Append extends PendingAppend> {
     this.#bytes -= entry.append.value.length;
     entry.waiters = [];
     entry.predecessor = undefined;
-    this.#pending.delete(entry.append.id);
+    this.#pending.delete(entry);
   }
 
   #endFlight(): Entry<Append>[] {

@@ -1,4 +1,3 @@
-import type { Posting } from './postings.ts';
 import type { IndexRows } from './room-index.ts';
 
 /**
@@ -105,8 +104,8 @@ export interface ReadQuery {
   readonly room: string;
   /** See `roomKey`. */
   readonly key: number;
-  /** Where its newest records stand, those that have no row in the index among them. */
-  readonly unindexed: readonly Posting[];
+  /** Offset and block of each of its records that may have no row in the index, oldest first. */
+  readonly unindexed: Float64Array;
   readonly direction: 'after' | 'before';
   /** Offset, exclusive, at which reading begins. */
   readonly start: number;

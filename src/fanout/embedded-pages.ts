@@ -5,6 +5,7 @@ import type { FromReader, ReadQuery, ReadResult, ToReader } from './embedded-mes
 import type { LogLines } from './log-lines.ts';
 import { LogThread } from './log-thread.ts';
 import { unpackPage } from './page-block.ts';
+import type { Posting } from './postings.ts';
 import type { Room } from './room-index.ts';
 import type { Page, ReadRequest } from './room-log.ts';
 
@@ -72,7 +73,8 @@ export class EmbeddedPages {
     const { room } = request;
     return new Promise((resolve, reject) => {
       this.#pending.set(number, { room, partition, resolve, reject });
-      this.#thread.post({ ...this.#query(request, end), number, key, unindexed });
+      const query = this.#query(request, end);
+      this.#thread.post({ ...query, number, key, unindexed: packRange(unindexed, query.direction, query.start) });
     });
   }
 
@@ -140,4 +142,15 @@ export class EmbeddedPages {
       `the record at partition ${partition}, offset ${offset} is damaged and can’t be served`,
     );
   }
+}
+
+/** Those behind or before an offset, as numbers: objects would have to be cloned one by one. */
+function packRange(postings: readonly Posting[], direction: 'after' | 'before', start: number): Float64Array {
+  const asked = postings.filter(({ offset }) => (direction === 'after' ? offset > start : offset < start));
+  const words = new Float64Array(2 * asked.length);
+  for (const [index, { offset, block }] of asked.entries()) {
+    words[2 * index] = offset;
+    words[2 * index + 1] = block;
+  }
+  return words;
 }

@@ -72,7 +72,7 @@ class Reader {
   /** Where the room's records behind the start stand, up to the end, in order. */
   *#forward({ key, start, through, unindexed }: ReadQuery): Generator<Posting> {
     let last = start;
-    for (const posting of concatenate(this.#rows(this.#newer, key, start + 1), [unindexed])) {
+    for (const posting of concatenate(this.#rows(this.#newer, key, start + 1), [unpack(unindexed)])) {
       if (posting.offset > through) return;
       // Its row may have been written since the query was.
       if (posting.offset <= last) continue;
@@ -86,7 +86,7 @@ class Reader {
     let last = start;
     // The row that begins before the start and doesn't end there.
     const across: Row | undefined = this.#newer.get(key, start);
-    const newest = [...(across === undefined ? [] : soundPostings(across)), ...unindexed];
+    const newest = [...(across === undefined ? [] : soundPostings(across)), ...unpack(unindexed)];
     for (const posting of concatenate([newest.reverse()], this.#rows(this.#older, key, start))) {
       if (posting.offset >= last) continue;
       last = posting.offset;
@@ -162,6 +162,13 @@ class Reader {
     // Those deleted are always a partition's first, so that this lies before whatever there is of the room.
     return numberOf(this.#partition.get(partitionOfKey(key)), 'forgotten_through', -1);
   }
+}
+
+/** @param words see `ReadQuery` */
+function unpack(words: Float64Array): Posting[] {
+  return Array.from({ length: words.length / 2 }, (_, index) => {
+    return { offset: words[2 * index] as number, block: words[2 * index + 1] as number };
+  });
 }
 
 function* concatenate(...lists: Iterable<readonly Posting[]>[]): Generator<Posting> {

@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { DataDirectoryError } from './data-directory.ts';
+import type { DataDirectoryError } from './data-directory.ts';
 import { blockOf, damaged, numberOf, postingsOf, type Row, readMeta } from './embedded-schema.ts';
 import { PostingSum } from './postings.ts';
 import { partitionOfKey, type RecordBlock } from './record-block.ts';
@@ -95,7 +95,8 @@ class Scan {
   }
 
   #skip(number: number): void {
-    if (number > this.#indexedThrough) throw this.#damage(`block ${number} is damaged, and nothing else tells whose records it had`);
+    if (number > this.#indexedThrough)
+      throw this.#damage(`block ${number} is damaged, and nothing else tells whose records it had`);
     this.#damaged.add(number);
     for (let partition = 0; partition < this.#options.partitions; partition++) this.#uncertain.add(partition);
   }
@@ -105,7 +106,8 @@ class Scan {
     const unindexed: number[] = [];
     const isNeeded = ts >= neededTs;
     // Times don't fall: it is needed too, or may be.
-    if (isNeeded && this.#damaged.has(number - 1)) throw this.#damage(`block ${number - 1} is damaged, and ${this.#options.reason}`);
+    if (isNeeded && this.#damaged.has(number - 1))
+      throw this.#damage(`block ${number - 1} is damaged, and ${this.#options.reason}`);
     this.#records += count;
     for (let index = 0; index < count; index++) {
       const room = block.room(index);

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { partitionOf } from './partition.ts';
-import { type Posting, type PostingRow, POSTINGS_PER_ROW_MAX, packPostings } from './postings.ts';
+import { POSTINGS_PER_ROW_MAX, type Posting, type PostingRow, packPostings } from './postings.ts';
 import { partitionOfKey, roomKey } from './record-block.ts';
 
 /** Records that may be appended after one before the row with that one must be written. */
