@@ -59,10 +59,11 @@ export async function openEmbeddedLog(settings: EmbeddedLogSettings, logger: Log
   const writer = new LogThread<ToWriter, FromWriter>('embedded-writer', data);
   const opened = await writer.opened((message) => {
     if (message.kind !== 'window') return;
-    const block = RecordBlock.open(message.head, message.number) as RecordBlock;
-    warm(window, block);
-    for (const place of message.unindexed) {
-      unindexed.push({ key: block.room(place), offset: block.offset(place), block: block.number });
+    for (const { number, head, unindexed: places } of message.blocks) {
+      const block = RecordBlock.open(head, number) as RecordBlock;
+      warm(window, block);
+      for (const place of places)
+        unindexed.push({ key: block.room(place), offset: block.offset(place), block: number });
     }
   });
   const index = new RoomIndex(partitions, opened.salt);

@@ -41,9 +41,13 @@ export interface WriterOpened {
   readonly clock: number;
 }
 
-/** A block's head, for the dedupe window and for what is not in the index of rooms. Oldest first. */
+/** Heads of blocks, for the dedupe window and for what is not in the index of rooms. Oldest first. */
 export interface WindowPiece {
   readonly kind: 'window';
+  readonly blocks: readonly BlockHead[];
+}
+
+export interface BlockHead {
   readonly number: number;
   readonly head: Uint8Array<ArrayBuffer>;
   /** Which of its records are not in the index. */

@@ -3,7 +3,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import { DataDirectoryError, dataFiles, prepareDataDirectory, syncDirectory } from './data-directory.ts';
 import { DirectoryLock } from './directory-lock.ts';
-import type { Commit, FromWriter, ToWriter, WriterData } from './embedded-messages.ts';
+import type { BlockHead, Commit, FromWriter, ToWriter, WriterData } from './embedded-messages.ts';
 import { Retention } from './embedded-retention.ts';
 import { type Scanned, scanLog } from './embedded-scan.ts';
 import {
@@ -21,6 +21,8 @@ import {
 import { EndsWitness } from './ends-witness.ts';
 import type { RecordBlock } from './record-block.ts';
 import { describeError, SQLITE, sqliteCode } from './sqlite-error.ts';
+
+const HEADS_PER_MESSAGE = 1_000;
 
 class Writer {
   readonly #lock: DirectoryLock;
@@ -138,18 +140,21 @@ class Writer {
 
   /** Reads where each partition ends, and sends what the dedupe window and the index of rooms need of it. */
   #scan(data: WriterData, path: string, onTs: (ts: number) => void): Scanned {
+    let blocks: BlockHead[] = [];
+    const flush = () => {
+      if (blocks.length > 0) post({ kind: 'window', blocks });
+      blocks = [];
+    };
     const onBlock = (block: RecordBlock, unindexed: readonly number[]) => {
       onTs(block.ts);
-      const head = block.head();
-      post({ kind: 'window', number: block.number, head, unindexed }, [head.buffer]);
+      blocks.push({ number: block.number, head: block.head(), unindexed });
+      if (blocks.length === HEADS_PER_MESSAGE) flush();
     };
     const reason = 'without it retries could be delivered twice';
-    return scanLog(this.#database, path, {
-      partitions: data.partitions,
-      neededMs: data.windowSpanMs,
-      reason,
-      onBlock,
-    });
+    const { partitions, windowSpanMs: neededMs } = data;
+    const scanned = scanLog(this.#database, path, { partitions, neededMs, reason, onBlock });
+    flush();
+    return scanned;
   }
 
   #write({ first, blocks, lengths, index }: Commit): void {

@@ -33,8 +33,11 @@ export interface PackedBlocks {
   readonly counts: readonly number[];
 }
 
-/** Bytes at which a block ends, unless one record alone is more: so much is read to get at any record of it. */
-const BLOCK_BYTES_MAX = 8_192;
+/**
+ * Bytes at which a block ends, unless one record alone is more: as many as SQLite keeps in one page of 4 KiB. So
+ * much is read to get at any record of it.
+ */
+const BLOCK_BYTES_MAX = 4_050;
 const HEAD_BYTES = 24;
 const ID_BYTES = 16;
 const ENTRY_BYTES = 8 + 8 + ID_BYTES + 4 + 4;

@@ -28,7 +28,7 @@ describe('blocks', () => {
     for (const [index, bytes] of split(packed).entries()) {
       const block = RecordBlock.open(bytes, 7 + index) as RecordBlock;
       expect([block.ts, block.number, block.count]).toEqual([TS, 7 + index, packed.counts[index]]);
-      if (block.count > 1) expect(bytes.length).toBeLessThanOrEqual(8_192);
+      if (block.count > 1) expect(bytes.length).toBeLessThanOrEqual(4_050);
       for (let place = 0; place < block.count; place++) {
         const offset = block.offset(place);
         const room = block.room(place);
