@@ -49,7 +49,9 @@ export class Retention {
     this.#purge = database.prepare('UPDATE partitions SET purged_through = ? WHERE partition = ?');
     this.#moveRoom = database.prepare('UPDATE rooms SET deleted_through = ?, ts = ? WHERE room = ?');
     this.#addRoom = database.prepare('INSERT INTO rooms (deleted_through, ts, room) VALUES (?, ?, ?)');
-    this.#oldestRooms = database.prepare('SELECT room, deleted_through, ts FROM rooms ORDER BY ts, room LIMIT ?');
+    this.#oldestRooms = database.prepare(
+      'SELECT room, deleted_through, ts FROM rooms ORDER BY ts, deleted_through LIMIT ?',
+    );
     this.#deleteRoom = database.prepare('DELETE FROM rooms WHERE room = ?');
     this.#forget = database.prepare(
       'UPDATE partitions SET forgotten_through = max(forgotten_through, ?) WHERE partition = ?',

@@ -45,7 +45,7 @@ const SCHEMA = `
     deleted_through INTEGER NOT NULL,
     ts INTEGER NOT NULL
   );
-  CREATE INDEX rooms_by_ts ON rooms (ts);
+  CREATE INDEX rooms_by_ts ON rooms (ts, deleted_through);
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
