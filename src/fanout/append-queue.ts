@@ -1,4 +1,5 @@
 import { CommandError } from '../protocol/errors.ts';
+import { PendingTable, type TableEntry } from './pending-table.ts';
 import type { Appended } from './room-log.ts';
 
 /** Milliseconds after which it makes sense to try again what the log has no room for. */
@@ -15,20 +16,19 @@ interface Waiter {
   readonly reject: (error: CommandError) => void;
 }
 
-/** A record that is to be appended and has no outcome yet. */
+/** What the queue needs to know of a record that is to be appended and has no outcome yet. */
 export interface PendingAppend {
-  readonly room: string;
-  readonly partition: number;
   /** See `dedupeId`. */
   readonly id: string;
   readonly dataHash: number;
   readonly value: Buffer;
 }
 
-interface Entry extends PendingAppend {
+interface Entry<Append> extends TableEntry<Entry<Append>> {
+  readonly append: Append;
   readonly queuedAtMs: number;
   /** The record which must be appended before this one, until it is. */
-  predecessor: Entry | undefined;
+  predecessor: Entry<Append> | undefined;
   appended: boolean;
   /** Emptied when the record fails, also where it fails for those who waited alone. */
   waiters: Waiter[];
@@ -47,15 +47,15 @@ export interface AppendQueueSettings {
  * comes for all of it at once. Keeps the bounds and the deadlines, lets retries wait for the record that is
  * under way already, and fails what was to come after a record that failed.
  */
-export class AppendQueue {
+export class AppendQueue<Append extends PendingAppend> {
   readonly #settings: AppendQueueSettings;
   /** By the monotonic clock, milliseconds. */
   readonly #monotonic: () => number;
-  readonly #pending = new Map<string, Entry>();
+  readonly #pending: PendingTable<Entry<Append>>;
   /** Ids that were refused since the loop's last turn: their callers can't have learned it yet. */
   readonly #justRefused = new Set<string>();
-  #queue: Entry[] = [];
-  #flight: Entry[] = [];
+  #queue: Entry<Append>[] = [];
+  #flight: Entry<Append>[] = [];
   #waiters = 0;
   #bytes = 0;
   #sentAtMs = 0;
@@ -63,6 +63,7 @@ export class AppendQueue {
   constructor(settings: AppendQueueSettings, monotonic: () => number = () => performance.now()) {
     this.#settings = settings;
     this.#monotonic = monotonic;
+    this.#pending = new PendingTable(settings.queueRecordsMax);
   }
 
   /** Callers without an answer. */
@@ -81,12 +82,12 @@ export class AppendQueue {
 
   /** Milliseconds since the batch in flight was taken, or 0 if there is none. */
   get flightMs(): number {
-    return this.#flight.length === 0 ? 0 : this.#monotonic() - this.#sentAtMs;
+    return this.#flight.length === 0 ? 0 : this.#nowMs() - this.#sentAtMs;
   }
 
   /** Whether a record with this id is queued or in flight. */
   has(id: string): boolean {
-    return this.#pending.has(id);
+    return this.#pending.get(id) !== undefined;
   }
 
   /** Waits for the outcome of a record that is queued or in flight. */
@@ -94,11 +95,15 @@ export class AppendQueue {
     const entry = this.#pending.get(id);
     if (entry === undefined) throw new Error('nothing with this id is pending');
     if (this.#waiters >= this.#settings.queueRecordsMax) return this.refuse(id, overloaded('too many publishes wait'));
-    return this.#wait(entry, dataHash, false);
+    this.#waiters++;
+    const deadlineMs = this.#nowMs() + this.#settings.appendTimeoutMs;
+    return new Promise((resolve, reject) => {
+      entry.waiters.push({ dataHash, first: false, deadlineMs, resolve, reject });
+    });
   }
 
   /** @param after id of the record without whose success this one fails */
-  add(append: PendingAppend, after: string | undefined): Promise<Appended> {
+  add(append: Append, after: string | undefined): Promise<Appended> {
     const predecessor = after === undefined ? undefined : this.#pending.get(after);
     const { queueRecordsMax, queueBytesMax } = this.#settings;
     if (after !== undefined && this.#hasFailed(after, predecessor)) return this.refuse(append.id, predecessorFailed());
@@ -108,12 +113,18 @@ export class AppendQueue {
     if (this.#bytes + append.value.length > queueBytesMax) {
       return this.refuse(append.id, overloaded('too many bytes of publishes wait'));
     }
-    const entry: Entry = { ...append, queuedAtMs: this.#monotonic(), predecessor, appended: false, waiters: [] };
-    this.#justRefused.delete(append.id);
-    this.#pending.set(append.id, entry);
-    this.#queue.push(entry);
+    if (this.#justRefused.size > 0) this.#justRefused.delete(append.id);
+    const queuedAtMs = this.#nowMs();
+    const deadlineMs = queuedAtMs + this.#settings.appendTimeoutMs;
+    this.#waiters++;
     this.#bytes += append.value.length;
-    return this.#wait(entry, append.dataHash, true);
+    return new Promise((resolve, reject) => {
+      const waiters = [{ dataHash: append.dataHash, first: true, deadlineMs, resolve, reject }];
+      const { id } = append;
+      const entry: Entry<Append> = { id, append, queuedAtMs, predecessor, appended: false, waiters, next: undefined };
+      this.#pending.add(entry);
+      this.#queue.push(entry);
+    });
   }
 
   /**
@@ -127,15 +138,15 @@ export class AppendQueue {
   }
 
   /** Takes all that is queued into flight; there must be no other batch. */
-  take(): readonly PendingAppend[] {
+  take(): readonly Append[] {
     this.#expireQueued();
     this.#flight = this.#queue;
     this.#queue = [];
-    this.#sentAtMs = this.#monotonic();
+    this.#sentAtMs = this.#nowMs();
     for (const entry of this.#flight) {
       for (const waiter of entry.waiters) waiter.deadlineMs = this.#sentAtMs + this.#settings.appendTimeoutMs;
     }
-    return this.#flight;
+    return this.#flight.map(({ append }) => append);
   }
 
   /** The batch in flight is in the log: `positions` has the first record of each id, in the batch's order. */
@@ -146,7 +157,7 @@ export class AppendQueue {
       if (outcome === undefined) throw new Error('a batch without all of its outcomes');
       entry.appended = true;
       for (const waiter of entry.waiters) {
-        if (waiter.dataHash !== entry.dataHash) waiter.reject(midConflict());
+        if (waiter.dataHash !== entry.append.dataHash) waiter.reject(midConflict());
         else waiter.resolve(waiter.first ? outcome : { ...outcome, duplicate: true });
       }
       this.#forget(entry);
@@ -172,7 +183,7 @@ export class AppendQueue {
   /** Applies the deadlines; called from time to time. */
   expire(): void {
     this.#expireQueued();
-    const now = this.#monotonic();
+    const now = this.#nowMs();
     let expired = false;
     for (const entry of this.#flight) {
       if (entry.waiters.length === 0 || !entry.waiters.some((waiter) => waiter.deadlineMs <= now)) continue;
@@ -185,8 +196,13 @@ export class AppendQueue {
     if (expired) this.#failSuccessors();
   }
 
+  /** In whole milliseconds: as such it takes no memory of its own in an entry. */
+  #nowMs(): number {
+    return Math.floor(this.#monotonic());
+  }
+
   #expireQueued(): void {
-    const oldest = this.#monotonic() - this.#settings.queueWaitMsMax;
+    const oldest = this.#nowMs() - this.#settings.queueWaitMsMax;
     const expired = this.#queue.findIndex((entry) => entry.queuedAtMs > oldest);
     const count = expired === -1 ? this.#queue.length : expired;
     if (count === 0) return;
@@ -205,34 +221,28 @@ export class AppendQueue {
     });
   }
 
-  #hasFailed(after: string, predecessor: Entry | undefined): boolean {
+  #hasFailed(after: string, predecessor: Entry<Append> | undefined): boolean {
     if (predecessor === undefined) return this.#justRefused.has(after);
     // A retry with other data waits for `mid_conflict` at best, and what comes after it means that one.
     const newest = predecessor.waiters.at(-1);
-    return newest === undefined || newest.dataHash !== predecessor.dataHash;
+    return newest === undefined || newest.dataHash !== predecessor.append.dataHash;
   }
 
-  #wait(entry: Entry, dataHash: number, first: boolean): Promise<Appended> {
-    this.#waiters++;
-    const deadlineMs = this.#monotonic() + this.#settings.appendTimeoutMs;
-    return new Promise((resolve, reject) => entry.waiters.push({ dataHash, first, deadlineMs, resolve, reject }));
-  }
-
-  #reject(entry: Entry, error: () => CommandError): void {
+  #reject(entry: Entry<Append>, error: () => CommandError): void {
     const waiters = entry.waiters;
     this.#forget(entry);
     for (const waiter of waiters) waiter.reject(error());
   }
 
-  #forget(entry: Entry): void {
+  #forget(entry: Entry<Append>): void {
     this.#waiters -= entry.waiters.length;
-    this.#bytes -= entry.value.length;
+    this.#bytes -= entry.append.value.length;
     entry.waiters = [];
     entry.predecessor = undefined;
-    this.#pending.delete(entry.id);
+    this.#pending.delete(entry);
   }
 
-  #endFlight(): Entry[] {
+  #endFlight(): Entry<Append>[] {
     const flight = this.#flight;
     this.#flight = [];
     return flight;

@@ -14,18 +14,8 @@ import {
 } from './data-directory.ts';
 import { DirectoryLock } from './directory-lock.ts';
 import type { BackupData, FromBackup } from './embedded-messages.ts';
-import {
-  checkIdentity,
-  checkSound,
-  newEpoch,
-  numberOf,
-  openDatabase,
-  RECORD_COLUMNS,
-  type Row,
-  soundRecord,
-  writeMeta,
-} from './embedded-schema.ts';
-import { offsetOfKey, partitionOfKey } from './record-block.ts';
+import { verifyRecords } from './embedded-scan.ts';
+import { checkIdentity, checkSound, newEpoch, openDatabase, writeMeta } from './embedded-schema.ts';
 import { describeError } from './sqlite-error.ts';
 
 /** @returns how many records the backup has */
@@ -81,18 +71,7 @@ function restore(file: string, directory: string): number {
 /** @returns how many records there are, all of them sound */
 function verify(database: DatabaseSync, path: string): number {
   checkSound(database, path);
-  const rows = database.prepare(`SELECT ${RECORD_COLUMNS} FROM records ORDER BY key`).iterate() as Iterable<Row>;
-  let records = 0;
-  for (const row of rows) {
-    if (soundRecord(row) === undefined) {
-      const key = numberOf(row, 'key');
-      throw new DataDirectoryError(
-        `${path} is damaged: the record at partition ${partitionOfKey(key)}, offset ${offsetOfKey(key)} is not what was written`,
-      );
-    }
-    records++;
-  }
-  return records;
+  return verifyRecords(database, path);
 }
 
 function reserve(file: string): void {

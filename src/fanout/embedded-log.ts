@@ -1,14 +1,15 @@
 import { CommandError } from '../protocol/errors.ts';
 import { encodeValue, type Publication } from '../protocol/publication.ts';
-import { AppendQueue, midConflict, overloaded, type PendingAppend, unknownOutcome } from './append-queue.ts';
+import { AppendQueue, midConflict, overloaded, unknownOutcome } from './append-queue.ts';
 import { DedupeWindow, dataHash, dedupeId } from './dedupe.ts';
+import { type Append, Flight } from './embedded-flight.ts';
 import type { FromWriter, Retained, ToWriter, WriterData, WriterOpened } from './embedded-messages.ts';
 import { EmbeddedPages } from './embedded-pages.ts';
 import type { EmbeddedLogSettings } from './embedded-settings.ts';
 import type { LogLines } from './log-lines.ts';
 import { LogThread } from './log-thread.ts';
-import { partitionOf } from './partition.ts';
-import { type BlockRecord, PARTITIONS_MAX, packRecords, unpackRecords } from './record-block.ts';
+import { PARTITIONS_MAX, RecordBlock } from './record-block.ts';
+import { RoomIndex } from './room-index.ts';
 import type { Appended, AppendRequest, Page, ReadRequest, RoomLog } from './room-log.ts';
 
 /** Milliseconds between looks at deadlines: how exact they are. */
@@ -32,12 +33,6 @@ export interface LogLoad {
   readonly dedupeEntries: number;
 }
 
-interface Flight {
-  readonly ts: number;
-  readonly appends: readonly PendingAppend[];
-  readonly records: readonly BlockRecord[];
-}
-
 /**
  * Opens the log of a data directory, creating it where there is none.
  *
@@ -48,7 +43,9 @@ export async function openEmbeddedLog(settings: EmbeddedLogSettings, logger: Log
   if (!Number.isInteger(partitions) || partitions < 1 || partitions > PARTITIONS_MAX) {
     throw new RangeError(`partitions must be 1 to ${PARTITIONS_MAX}, not ${partitions}`);
   }
-  const windows = Array.from({ length: partitions }, () => new DedupeWindow({ windowMs, slackMs }));
+  // One for all partitions: here time never falls.
+  const window = new DedupeWindow({ windowMs, slackMs });
+  const unindexed: { key: number; offset: number; block: number }[] = [];
   const data: WriterData = {
     directory: settings.directory,
     partitions,
@@ -61,27 +58,39 @@ export async function openEmbeddedLog(settings: EmbeddedLogSettings, logger: Log
   };
   const writer = new LogThread<ToWriter, FromWriter>('embedded-writer', data);
   const opened = await writer.opened((message) => {
-    if (message.kind === 'window') warm(windows, message.block);
+    if (message.kind !== 'window') return;
+    for (const { number, head, unindexed: places } of message.blocks) {
+      const block = RecordBlock.open(head, number) as RecordBlock;
+      warm(window, block);
+      for (const place of places)
+        unindexed.push({ key: block.room(place), offset: block.offset(place), block: number });
+    }
   });
+  const index = new RoomIndex(partitions, opened.salt);
+  for (const { key, offset, block } of unindexed) index.restore(key, { offset, block });
   try {
     const pages = await EmbeddedPages.open(settings, opened.epoch, logger);
-    return new EmbeddedLog(settings, logger, { writer, pages, windows, opened });
+    return new EmbeddedLog(settings, logger, { writer, pages, window, index, opened });
   } catch (error) {
     await writer.close({ kind: 'close' }, settings.closeTimeoutMs);
     throw error;
   }
 }
 
-function warm(windows: readonly DedupeWindow[], block: ArrayBuffer): void {
+function warm(window: DedupeWindow, block: RecordBlock): void {
   // What is decided here was decided when the record was committed; it only needs to be known again.
-  for (const record of unpackRecords(block)) windows[record.partition]?.apply(record);
+  for (let place = 0; place < block.count; place++) {
+    const offset = block.offset(place);
+    window.apply({ id: block.id(place), dataHash: block.dataHash(place), ts: block.ts, offset });
+  }
 }
 
 /** What a log is made of. */
 export interface EmbeddedLogParts {
   readonly writer: LogThread<ToWriter, FromWriter>;
   readonly pages: EmbeddedPages;
-  readonly windows: readonly DedupeWindow[];
+  readonly window: DedupeWindow;
+  readonly index: RoomIndex;
   readonly opened: WriterOpened;
 }
 
@@ -96,13 +105,14 @@ export class EmbeddedLog implements RoomLog {
   readonly #logger: LogLines;
   readonly #writer: LogThread<ToWriter, FromWriter>;
   readonly #pages: EmbeddedPages;
-  readonly #windows: readonly DedupeWindow[];
-  readonly #queue: AppendQueue;
+  readonly #window: DedupeWindow;
+  readonly #index: RoomIndex;
+  readonly #queue: AppendQueue<Append>;
   readonly #ends: number[];
   readonly #timers: NodeJS.Timeout[];
   readonly #retentionWaiters: Array<(outcome: Retained) => void> = [];
   #onBatch: ((publications: readonly Publication[]) => void) | undefined;
-  #dedupeEntries = 0;
+  #lastBlock: number;
   /** The log's time: never falls, also where the wall clock does. */
   #clock: number;
   #flight: Flight | undefined;
@@ -115,14 +125,16 @@ export class EmbeddedLog implements RoomLog {
 
   /** Use `openEmbeddedLog`. */
   constructor(settings: EmbeddedLogSettings, logger: LogLines, parts: EmbeddedLogParts) {
-    const { writer, pages, windows, opened } = parts;
+    const { writer, pages, window, index, opened } = parts;
     this.epoch = opened.epoch;
     this.partitions = settings.partitions;
     this.#settings = settings;
     this.#logger = logger;
     this.#writer = writer;
     this.#pages = pages;
-    this.#windows = windows;
+    this.#window = window;
+    this.#index = index;
+    this.#lastBlock = opened.lastBlock;
     this.#queue = new AppendQueue(settings);
     this.#ends = [...opened.ends];
     this.#clock = opened.clock;
@@ -141,20 +153,20 @@ export class EmbeddedLog implements RoomLog {
     const id = dedupeId(from, room, mid);
     const refused = this.#refusalOfAll();
     if (refused !== undefined) return this.#queue.refuse(id, refused);
-    const partition = partitionOf(room, this.partitions);
-    const hash = dataHash(data);
-    const known = this.#windows[partition]?.find(id, this.#now());
+    const value = encodeValue(room, from, mid, data);
+    const hash = dataHash(value);
+    const known = this.#window.find(id, this.#now());
     if (known !== undefined) {
       if (known.dataHash !== hash) return this.#queue.refuse(id, midConflict());
       return Promise.resolve({ position: { epoch: this.epoch, offset: known.firstOffset }, duplicate: true });
     }
     if (this.#queue.has(id)) return this.#queue.attach(id, hash);
-    if (this.#dedupeEntries + this.#queue.waiters >= this.#settings.dedupeEntriesMax) {
+    if (this.#window.size + this.#queue.waiters >= this.#settings.dedupeEntriesMax) {
       return this.#queue.refuse(id, overloaded('the memory of recent publishes is full'));
     }
     const after = request.after === undefined ? undefined : dedupeId(from, room, request.after);
-    const value = encodeValue(room, from, mid, data);
-    const outcome = this.#queue.add({ room, partition, id, dataHash: hash, value }, after);
+    const append = { id, dataHash: hash, value, name: room, room: this.#index.room(room) };
+    const outcome = this.#queue.add(append, after);
     this.#scheduleFlush();
     return outcome;
   }
@@ -167,8 +179,8 @@ export class EmbeddedLog implements RoomLog {
   read(request: ReadRequest): Promise<Page> {
     if (this.#failure !== undefined) return Promise.reject(unavailable(this.#failure));
     if (this.#closing !== undefined) return Promise.reject(unavailable('the log is closed'));
-    const partition = partitionOf(request.room, this.partitions);
-    return this.#pages.read(request, partition, this.#ends[partition] ?? -1);
+    const room = this.#index.room(request.room);
+    return this.#pages.read(request, room, this.#ends[room.partition] ?? -1);
   }
 
   ends(): readonly number[] {
@@ -188,7 +200,7 @@ export class EmbeddedLog implements RoomLog {
       appendsWaiting: this.#queue.waiters,
       bytesWaiting: this.#queue.bytes,
       readsWaiting: this.#pages.waiting,
-      dedupeEntries: this.#dedupeEntries,
+      dedupeEntries: this.#window.size,
     };
   }
 
@@ -248,18 +260,12 @@ export class EmbeddedLog implements RoomLog {
   }
 
   /** An empty batch is a probe. */
-  #send(appends: readonly PendingAppend[]): void {
-    const ts = this.#now();
-    const next = [...this.#ends];
-    const records = appends.map(({ partition, id, dataHash, value }) => {
-      // Ends move only when a batch has succeeded: the offsets of one that fails are given again.
-      const offset = (next[partition] ?? -1) + 1;
-      next[partition] = offset;
-      return { partition, offset, ts, dataHash, id, value };
-    });
-    const block = packRecords(records);
-    this.#flight = { ts, appends, records };
-    this.#post({ kind: 'commit', block, rooms: appends.map(({ room }) => room).join('\n') }, [block]);
+  #send(appends: readonly Append[]): void {
+    const flight = new Flight(appends, this.#ends, this.#lastBlock + 1, this.#now());
+    this.#flight = flight;
+    const index = this.#index.take(appends.length, flight.first);
+    const { first, blocks, ends } = flight;
+    this.#post({ kind: 'commit', first, blocks: blocks.bytes, lengths: blocks.lengths, ends, index }, [blocks.bytes]);
   }
 
   #onMessage(message: FromWriter): void {
@@ -275,39 +281,38 @@ export class EmbeddedLog implements RoomLog {
       this.#refusal = undefined;
       this.#logger.info({}, 'the log can be written again');
     }
-    if (flight.records.length > 0) this.#handOn(flight);
+    this.#index.written();
+    if (flight.appends.length > 0) this.#handOn(flight);
     this.#flush();
   }
 
-  #handOn({ ts, appends, records }: Flight): void {
+  #handOn(flight: Flight): void {
     const { epoch } = this;
+    const { ts } = flight;
     const outcomes: Appended[] = [];
-    const publications = records.map(({ partition, offset, id, dataHash, value }, index): Publication => {
-      const decision = this.#decide(partition, { id, dataHash, ts, offset });
-      // What was known was answered without an append, and time doesn't step back.
-      if (decision?.kind !== 'deliver') throw new Error(`the record at ${partition}/${offset} was a duplicate`);
-      outcomes.push({ position: { epoch, offset }, duplicate: false });
-      return { room: appends[index]?.room ?? '', partition, epoch, offset, ts, value };
-    });
+    const publications: Publication[] = [];
     // First the ends, then the batch: a session that joins while it is handed on has a position behind it all.
-    for (const { partition, offset } of records) this.#ends[partition] = offset;
+    flight.forEach(({ name, room, id, dataHash, value }, offset, block) => {
+      const { partition } = room;
+      // What was known was answered without an append, and time doesn't step back.
+      if (this.#window.apply({ id, dataHash, ts, offset }).kind !== 'deliver')
+        throw new Error(`the record at ${partition}/${offset} was a duplicate`);
+      this.#index.note(room, { offset, block });
+      this.#ends[partition] = offset;
+      this.#lastBlock = block;
+      outcomes.push({ position: { epoch, offset }, duplicate: false });
+      publications.push({ room: name, partition, epoch, offset, ts, value });
+    });
     this.#onBatch?.(publications);
     this.#queue.succeed(outcomes);
     this.#notifySettled();
   }
 
-  #decide(partition: number, record: Parameters<DedupeWindow['apply']>[0]) {
-    const window = this.#windows[partition];
-    const before = window?.size ?? 0;
-    const decision = window?.apply(record);
-    this.#dedupeEntries += (window?.size ?? 0) - before;
-    return decision;
-  }
-
   #onCommitFailed(outcome: 'refused' | 'unknown', message: string): void {
-    const { records } = this.#endFlight();
+    const { appends } = this.#endFlight();
+    this.#index.notWritten();
     if (this.#refusal !== message)
-      this.#logger.error({ records: records.length, outcome }, `the log can't be written: ${message}`);
+      this.#logger.error({ records: appends.length, outcome }, `the log can't be written: ${message}`);
     this.#refusal = message;
     this.#probedAtMs = performance.now();
     const words = `the log can't be written: ${message}`;
@@ -337,12 +342,7 @@ export class EmbeddedLog implements RoomLog {
   }
 
   #tick(): void {
-    const now = this.#now();
-    this.#dedupeEntries = 0;
-    for (const window of this.#windows) {
-      window.advance(now);
-      this.#dedupeEntries += window.size;
-    }
+    this.#window.advance(this.#now());
     this.#queue.expire();
     this.#notifySettled();
     const refused = this.#refusal !== undefined && this.#flight === undefined && this.#failure === undefined;

@@ -1,3 +1,5 @@
+import type { IndexRows } from './room-index.ts';
+
 /**
  * What goes between the embedded log and its threads. A thread begins with `opened` or `refused`; the writer
  * sends any number of `window` before that.
@@ -29,27 +31,43 @@ export interface Refused {
 export interface WriterOpened {
   readonly kind: 'opened';
   readonly epoch: string;
+  /** Of the rooms' keys. */
+  readonly salt: string;
+  /** Number of the newest block, or -1. */
+  readonly lastBlock: number;
   /** Offset of each partition's newest record, or -1. */
   readonly ends: readonly number[];
   /** The log's time, in milliseconds since 1970, that no later record may be older than. */
   readonly clock: number;
 }
 
-/** Records for the dedupe window, by partition and offset, without values. */
+/** Heads of blocks, for the dedupe window and for what is not in the index of rooms. Oldest first. */
 export interface WindowPiece {
   readonly kind: 'window';
-  readonly block: ArrayBuffer;
+  readonly blocks: readonly BlockHead[];
+}
+
+export interface BlockHead {
+  readonly number: number;
+  readonly head: Uint8Array<ArrayBuffer>;
+  /** Which of its records are not in the index. */
+  readonly unindexed: readonly number[];
 }
 
 /**
- * One transaction. Without records it is a probe: it writes, so that its success says that the store works
- * again.
+ * One transaction. Without blocks it is a probe: it writes, so that its success says that the store works again.
  */
 export interface Commit {
   readonly kind: 'commit';
-  readonly block: ArrayBuffer;
-  /** One for each record of the block, separated by line feeds: one string is far cheaper to send than many. */
-  readonly rooms: string;
+  /** Number of the first block. */
+  readonly first: number;
+  /** One block behind the other. */
+  readonly blocks: ArrayBuffer;
+  /** Of each block, in bytes. */
+  readonly lengths: readonly number[];
+  /** Partitions, and behind each the offset of its newest record in this transaction. */
+  readonly ends: readonly number[];
+  readonly index: IndexRows | undefined;
 }
 
 export interface Committed {
@@ -88,7 +106,10 @@ export interface ReadQuery {
   readonly kind: 'read';
   readonly number: number;
   readonly room: string;
-  readonly partition: number;
+  /** See `roomKey`. */
+  readonly key: number;
+  /** Offset and block of each of its records that may have no row in the index, oldest first. */
+  readonly unindexed: Float64Array;
   readonly direction: 'after' | 'before';
   /** Offset, exclusive, at which reading begins. */
   readonly start: number;
@@ -105,7 +126,6 @@ export interface ReadQuery {
 export interface ReadResult {
   readonly kind: 'page';
   readonly number: number;
-  readonly partition: number;
   /** Oldest first. */
   readonly block: ArrayBuffer;
   readonly more: boolean;

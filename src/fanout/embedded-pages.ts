@@ -4,7 +4,9 @@ import { overloaded } from './append-queue.ts';
 import type { FromReader, ReadQuery, ReadResult, ToReader } from './embedded-messages.ts';
 import type { LogLines } from './log-lines.ts';
 import { LogThread } from './log-thread.ts';
-import { unpackRecords } from './record-block.ts';
+import { unpackPage } from './page-block.ts';
+import type { Posting } from './postings.ts';
+import type { Room } from './room-index.ts';
 import type { Page, ReadRequest } from './room-log.ts';
 
 /** Damaged records that are remembered as reported, so that each makes one line. */
@@ -12,6 +14,7 @@ const REPORTED_MAX = 10_000;
 
 interface Pending {
   readonly room: string;
+  readonly partition: number;
   readonly resolve: (page: Page) => void;
   readonly reject: (error: CommandError) => void;
 }
@@ -64,13 +67,14 @@ export class EmbeddedPages {
   }
 
   /** @param end offset of the partition's newest publication, or -1: nothing beyond it is read */
-  read(request: ReadRequest, partition: number, end: number): Promise<Page> {
+  read(request: ReadRequest, { partition, key, unindexed }: Room, end: number): Promise<Page> {
     if (this.#pending.size >= this.#settings.readsQueuedMax) return Promise.reject(overloaded('too many reads wait'));
     const number = ++this.#number;
     const { room } = request;
     return new Promise((resolve, reject) => {
-      this.#pending.set(number, { room, resolve, reject });
-      this.#thread.post({ ...this.#query(request, end), number, partition });
+      this.#pending.set(number, { room, partition, resolve, reject });
+      const query = this.#query(request, end);
+      this.#thread.post({ ...query, number, key, unindexed: packRange(unindexed, query.direction, query.start) });
     });
   }
 
@@ -86,7 +90,7 @@ export class EmbeddedPages {
     this.fail('the log is closed');
   }
 
-  #query(request: ReadRequest, end: number): Omit<ReadQuery, 'number' | 'partition'> {
+  #query(request: ReadRequest, end: number): Omit<ReadQuery, 'number' | 'key' | 'unindexed'> {
     const { room, after, before, limit, bytesMax } = request;
     const through = Math.min(request.through, end);
     const query = { kind: 'read', room, through, limit, bytesMax } as const;
@@ -110,17 +114,17 @@ export class EmbeddedPages {
     if (pending === undefined) return;
     this.#pending.delete(message.number);
     if (message.kind === 'page') {
-      pending.resolve(this.#page(pending.room, message));
+      pending.resolve(this.#page(pending, message));
     } else {
       this.#logger.error({ failure: message.message }, 'history can’t be read');
       pending.reject(new CommandError('unavailable', 'history can’t be read'));
     }
   }
 
-  #page(room: string, result: ReadResult): Page {
+  #page({ room, partition }: Pending, result: ReadResult): Page {
     const epoch = this.#epoch;
-    for (const offset of result.damaged) this.#report(result.partition, offset);
-    const publications = unpackRecords(result.block).map(({ partition, offset, ts, value }) => {
+    for (const offset of result.damaged) this.#report(partition, offset);
+    const publications = unpackPage(result.block).map(({ offset, ts, value }) => {
       return { room, partition, epoch, offset, ts, value };
     });
     const { gap, more } = result;
@@ -138,4 +142,15 @@ export class EmbeddedPages {
       `the record at partition ${partition}, offset ${offset} is damaged and can’t be served`,
     );
   }
+}
+
+/** Those behind or before an offset, as numbers: objects would have to be cloned one by one. */
+function packRange(postings: readonly Posting[], direction: 'after' | 'before', start: number): Float64Array {
+  const asked = postings.filter(({ offset }) => (direction === 'after' ? offset > start : offset < start));
+  const words = new Float64Array(2 * asked.length);
+  for (const [index, { offset, block }] of asked.entries()) {
+    words[2 * index] = offset;
+    words[2 * index + 1] = block;
+  }
+  return words;
 }

@@ -3,8 +3,10 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import { DataDirectoryError, dataFiles } from './data-directory.ts';
 import type { FromReader, ReaderData, ReadQuery, ReadResult, ToReader } from './embedded-messages.ts';
-import { numberOf, openDatabase, RECORD_COLUMNS, type Row, rollBack, soundRecord } from './embedded-schema.ts';
-import { type BlockRecord, offsetOfKey, packRecords, recordKey } from './record-block.ts';
+import { blockOf, numberOf, openDatabase, postingsOf, type Row, rollBack } from './embedded-schema.ts';
+import { type PageRecord, packPage } from './page-block.ts';
+import type { Posting } from './postings.ts';
+import { partitionOfKey, type RecordBlock } from './record-block.ts';
 import { describeError } from './sqlite-error.ts';
 
 /** Damaged offsets told with one page, for the log's error lines. */
@@ -12,7 +14,7 @@ const DAMAGED_TOLD_MAX = 100;
 
 interface Scan {
   /** In the order in which they were read. */
-  readonly records: BlockRecord[];
+  readonly records: PageRecord[];
   readonly more: boolean;
   /** The damaged records that lie between the request's position and the page, by offset. */
   readonly passedOver: { readonly lowest: number; readonly highest: number } | undefined;
@@ -24,15 +26,21 @@ class Reader {
   readonly #database: DatabaseSync;
   readonly #newer: StatementSync;
   readonly #older: StatementSync;
+  readonly #block: StatementSync;
+  readonly #purged: StatementSync;
   readonly #room: StatementSync;
   readonly #partition: StatementSync;
+  /** The block that was read last: a room's next record is often there too. */
+  #held: RecordBlock | undefined;
 
   constructor(data: ReaderData) {
     const database = openDatabase(dataFiles(data.directory).log, { readOnly: true });
     this.#database = database;
-    const records = `SELECT ${RECORD_COLUMNS} FROM records WHERE room = ? AND key > ? AND key < ? ORDER BY key`;
-    this.#newer = database.prepare(`${records} ASC`);
-    this.#older = database.prepare(`${records} DESC`);
+    const rows = 'SELECT room, last, postings FROM room_index WHERE room = ?';
+    this.#newer = database.prepare(`${rows} AND last >= ? ORDER BY last`);
+    this.#older = database.prepare(`${rows} AND last < ? ORDER BY last DESC`);
+    this.#block = database.prepare('SELECT block FROM blocks WHERE number = ?');
+    this.#purged = database.prepare("SELECT value FROM meta WHERE key = 'purged_block'");
     this.#room = database.prepare('SELECT deleted_through FROM rooms WHERE room = ?');
     this.#partition = database.prepare('SELECT forgotten_through FROM partitions WHERE partition = ?');
   }
@@ -42,18 +50,17 @@ class Reader {
     this.#database.exec('BEGIN');
     try {
       const after = query.direction === 'after';
-      const scan = this.#scan(query, after);
-      const records = after ? scan.records : scan.records.reverse();
+      const scan = this.#scan(query, after ? this.#forward(query) : this.#backward(query));
       return {
         kind: 'page',
         number: query.number,
-        partition: query.partition,
-        block: packRecords(records),
+        block: packPage(after ? scan.records : scan.records.reverse()),
         more: scan.more,
         gap: this.#gap(query, scan.passedOver),
         damaged: scan.damaged,
       };
     } finally {
+      this.#held = undefined;
       rollBack(this.#database);
     }
   }
@@ -62,18 +69,54 @@ class Reader {
     this.#database.close();
   }
 
-  #scan(query: ReadQuery, after: boolean): Scan {
-    const lowest = recordKey(query.partition, after ? query.start : -1);
-    const highest = recordKey(query.partition, after ? query.through + 1 : query.start);
-    const rows = (after ? this.#newer : this.#older).iterate(query.room, lowest, highest) as Iterable<Row>;
-    const records: BlockRecord[] = [];
+  /** Where the room's records behind the start stand, up to the end, in order. */
+  *#forward({ key, start, through, unindexed }: ReadQuery): Generator<Posting> {
+    let last = start;
+    for (const posting of concatenate(this.#rows(this.#newer, key, start + 1), [unpack(unindexed)])) {
+      if (posting.offset > through) return;
+      // Its row may have been written since the query was.
+      if (posting.offset <= last) continue;
+      last = posting.offset;
+      yield posting;
+    }
+  }
+
+  /** Where the room's records before the start stand, the newest first. */
+  *#backward({ key, start, unindexed }: ReadQuery): Generator<Posting> {
+    let last = start;
+    // The row that begins before the start and doesn't end there.
+    const across: Row | undefined = this.#newer.get(key, start);
+    const newest = [...(across === undefined ? [] : soundPostings(across)), ...unpack(unindexed)];
+    for (const posting of concatenate([newest.reverse()], this.#rows(this.#older, key, start))) {
+      if (posting.offset >= last) continue;
+      last = posting.offset;
+      yield posting;
+    }
+  }
+
+  *#rows(statement: StatementSync, key: number, bound: number): Generator<Posting[]> {
+    const reverse = statement === this.#older;
+    for (const row of statement.iterate(key, bound) as Iterable<Row>) {
+      yield reverse ? soundPostings(row).reverse() : soundPostings(row);
+    }
+  }
+
+  #scan(query: ReadQuery, postings: Iterable<Posting>): Scan {
+    // What the index still has of deleted blocks is none of the log any more.
+    const purgedBlock = numberOf(this.#purged.get(), 'value', -1);
+    const room = Buffer.from(`{"room":"${query.room}",`);
+    const records: PageRecord[] = [];
     const damaged: number[] = [];
     let passedOver: Scan['passedOver'];
     let bytes = 0;
-    for (const row of rows) {
-      const record = soundRecord(row);
-      if (record === undefined) {
-        const offset = offsetOfKey(numberOf(row, 'key'));
+    for (const { offset, block: number } of postings) {
+      if (number <= purgedBlock) {
+        if (query.direction === 'before') break;
+        continue;
+      }
+      const block = this.#read(number);
+      const value = block?.value(block.find(query.key, offset));
+      if (block === undefined || value === undefined) {
         if (damaged.length < DAMAGED_TOLD_MAX) damaged.push(offset);
         // Behind a damaged record begins the next page, which can say so with a gap.
         if (records.length > 0) return { records, more: true, passedOver, damaged };
@@ -83,15 +126,20 @@ class Reader {
         };
         continue;
       }
-      const value = Buffer.from(record.value.buffer, record.value.byteOffset, record.value.byteLength);
+      // It is another room's, whose name has the same hash.
+      if (!value.subarray(0, room.length).equals(room)) continue;
       bytes += value.length;
       if (records.length > 0 && (records.length === query.limit || bytes > query.bytesMax)) {
         return { records, more: true, passedOver, damaged };
       }
-      const { key, ts, dataHash } = record;
-      records.push({ partition: query.partition, offset: offsetOfKey(key), ts, dataHash, id: '', value });
+      records.push({ offset, ts: block.ts, value });
     }
     return { records, more: false, passedOver, damaged };
+  }
+
+  #read(number: number): RecordBlock | undefined {
+    if (this.#held?.number !== number) this.#held = blockOf(this.#block.get(number), number);
+    return this.#held;
   }
 
   #gap(query: ReadQuery, passedOver: Scan['passedOver']): ReadResult['gap'] {
@@ -108,12 +156,29 @@ class Reader {
   }
 
   /** The last offset at which a record of the room may have been deleted, or -1. */
-  #missingThrough(query: ReadQuery): number {
-    const room = this.#room.get(query.room);
+  #missingThrough({ key }: ReadQuery): number {
+    const room = this.#room.get(key);
     if (room !== undefined) return numberOf(room, 'deleted_through');
     // Those deleted are always a partition's first, so that this lies before whatever there is of the room.
-    return numberOf(this.#partition.get(query.partition), 'forgotten_through', -1);
+    return numberOf(this.#partition.get(partitionOfKey(key)), 'forgotten_through', -1);
   }
+}
+
+/** @param words see `ReadQuery` */
+function unpack(words: Float64Array): Posting[] {
+  return Array.from({ length: words.length / 2 }, (_, index) => {
+    return { offset: words[2 * index] as number, block: words[2 * index + 1] as number };
+  });
+}
+
+function* concatenate(...lists: Iterable<readonly Posting[]>[]): Generator<Posting> {
+  for (const list of lists) for (const postings of list) yield* postings;
+}
+
+function soundPostings(row: Row): Posting[] {
+  const postings = postingsOf(row);
+  if (postings === undefined) throw new Error('a row of the index of rooms is damaged');
+  return postings;
 }
 
 function post(message: FromReader, transfer: ArrayBuffer[] = []): void {

@@ -1,8 +1,8 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { numberOf, pragma, type Row, rollBack, textOf, writeMeta } from './embedded-schema.ts';
-import { recordKey } from './record-block.ts';
+import { blockOf, numberOf, postingsOf, pragma, type Row, readMeta, rollBack, writeMeta } from './embedded-schema.ts';
+import { partitionOfKey } from './record-block.ts';
 
-/** Records of one transaction: few, since appends wait for it. */
+/** Records from which on no block is added to a transaction: few, since appends wait for it. */
 const RECORDS_PER_STEP = 500;
 /** As above, where the size decides, so that not much more is deleted than must be. */
 const RECORDS_PER_SIZE_STEP = 100;
@@ -20,17 +20,17 @@ export interface RetentionLimits {
 }
 
 /**
- * Deletes old records in small steps, oldest first, and remembers up to where each room's were deleted. What is
- * deleted of a partition is always its beginning.
+ * Deletes old blocks in small steps, oldest first, and remembers up to where each room's records were deleted. What
+ * is deleted of a partition is always its beginning.
  */
 export class Retention {
   readonly #database: DatabaseSync;
   readonly #limits: RetentionLimits;
-  readonly #partitions: number;
   #rooms: number;
-  readonly #firstOf: StatementSync;
-  readonly #oldestOf: StatementSync;
-  readonly #deleteRange: StatementSync;
+  readonly #oldest: StatementSync;
+  readonly #deleteBlocks: StatementSync;
+  readonly #deletePostings: StatementSync;
+  readonly #allPostings: StatementSync;
   readonly #purge: StatementSync;
   readonly #moveRoom: StatementSync;
   readonly #addRoom: StatementSync;
@@ -38,21 +38,19 @@ export class Retention {
   readonly #deleteRoom: StatementSync;
   readonly #forget: StatementSync;
 
-  constructor(database: DatabaseSync, partitions: number, limits: RetentionLimits) {
+  constructor(database: DatabaseSync, limits: RetentionLimits) {
     this.#database = database;
     this.#limits = limits;
-    this.#partitions = partitions;
     this.#rooms = numberOf(database.prepare('SELECT count(*) AS n FROM rooms').get(), 'n');
-    this.#firstOf = database.prepare('SELECT ts FROM records WHERE key >= ? AND key < ? ORDER BY key LIMIT 1');
-    this.#oldestOf = database.prepare(
-      'SELECT key, ts, room FROM records WHERE key >= ? AND key < ? ORDER BY key LIMIT ?',
-    );
-    this.#deleteRange = database.prepare('DELETE FROM records WHERE key >= ? AND key <= ?');
-    this.#purge = database.prepare('UPDATE partitions SET purged_through = ?, purged_ts = ? WHERE partition = ?');
+    this.#oldest = database.prepare('SELECT number, block FROM blocks ORDER BY number');
+    this.#deleteBlocks = database.prepare('DELETE FROM blocks WHERE number <= ?');
+    this.#deletePostings = database.prepare('DELETE FROM room_index WHERE room = ? AND last <= ?');
+    this.#allPostings = database.prepare('SELECT room, last, postings FROM room_index');
+    this.#purge = database.prepare('UPDATE partitions SET purged_through = ? WHERE partition = ?');
     this.#moveRoom = database.prepare('UPDATE rooms SET deleted_through = ?, ts = ? WHERE room = ?');
-    this.#addRoom = database.prepare('INSERT INTO rooms (deleted_through, ts, room, partition) VALUES (?, ?, ?, ?)');
+    this.#addRoom = database.prepare('INSERT INTO rooms (deleted_through, ts, room) VALUES (?, ?, ?)');
     this.#oldestRooms = database.prepare(
-      'SELECT room, partition, deleted_through, ts FROM rooms ORDER BY ts, room LIMIT ?',
+      'SELECT room, deleted_through, ts FROM rooms ORDER BY ts, deleted_through LIMIT ?',
     );
     this.#deleteRoom = database.prepare('DELETE FROM rooms WHERE room = ?');
     this.#forget = database.prepare(
@@ -68,36 +66,16 @@ export class Retention {
    */
   step(now: number): { recordsDeleted: number; roomsForgotten: number } | undefined {
     const limits = this.#limits;
-    const oldest = this.#oldestPartition();
     // The dedupe window outlives every setting of retention: what it needs would be published twice.
     const deletableTs = now - limits.windowSpanMs;
     const expiredTs = Math.min(now - limits.retentionMs, deletableTs);
-    if (oldest !== undefined && oldest.ts < expiredTs) {
-      return {
-        recordsDeleted: this.#deleteBefore(oldest.partition, expiredTs, RECORDS_PER_STEP, now),
-        roomsForgotten: 0,
-      };
+    let deleted = this.#deleteBefore(expiredTs, RECORDS_PER_STEP, now);
+    if (deleted === undefined && this.#bytes() > limits.retentionBytes) {
+      deleted = this.#deleteBefore(deletableTs, RECORDS_PER_SIZE_STEP, now);
     }
-    if (oldest !== undefined && oldest.ts < deletableTs && this.#bytes() > limits.retentionBytes) {
-      return {
-        recordsDeleted: this.#deleteBefore(oldest.partition, deletableTs, RECORDS_PER_SIZE_STEP, now),
-        roomsForgotten: 0,
-      };
-    }
+    if (deleted !== undefined) return { recordsDeleted: deleted, roomsForgotten: 0 };
     const roomsForgotten = this.#forgetRooms(now - limits.roomMemoryMs);
     return roomsForgotten === 0 ? undefined : { recordsDeleted: 0, roomsForgotten };
-  }
-
-  /** The partition whose first record is oldest. */
-  #oldestPartition(): { partition: number; ts: number } | undefined {
-    let oldest: { partition: number; ts: number } | undefined;
-    for (let partition = 0; partition < this.#partitions; partition++) {
-      const first = this.#firstOf.get(recordKey(partition, 0), recordKey(partition + 1, 0));
-      if (first === undefined) continue;
-      const ts = numberOf(first, 'ts');
-      if (oldest === undefined || ts < oldest.ts) oldest = { partition, ts };
-    }
-    return oldest;
   }
 
   #bytes(): number {
@@ -105,33 +83,60 @@ export class Retention {
     return pages * pragma(this.#database, 'page_size');
   }
 
-  #deleteBefore(partition: number, ts: number, limit: number, now: number): number {
-    const start = recordKey(partition, 0);
-    const rows: Row[] = this.#oldestOf.all(start, recordKey(partition + 1, 0), limit);
-    const rooms = new Map<string, number>();
-    let deleted = 0;
-    let last: Row | undefined;
-    for (const row of rows) {
-      if (numberOf(row, 'ts') >= ts) break;
-      rooms.set(textOf(row, 'room'), numberOf(row, 'key') - start);
-      last = row;
-      deleted++;
+  /** @returns how many records were deleted, or undefined if there is no block that is older */
+  #deleteBefore(ts: number, recordsMax: number, now: number): number | undefined {
+    const rooms = new Map<number, number>();
+    const damaged = new Set<number>();
+    const indexedThrough = numberOf({ value: readMeta(this.#database, 'indexed_block') ?? -1 }, 'value', -1);
+    let last: number | undefined;
+    let records = 0;
+    for (const row of this.#oldest.iterate() as Iterable<Row>) {
+      const number = numberOf(row, 'number');
+      const block = blockOf(row, number);
+      if (block === undefined) {
+        // Nothing says whose records it had, so that nobody could be told of them.
+        if (number > indexedThrough) break;
+        // Its time is unknown: it goes with the one behind it.
+        damaged.add(number);
+        continue;
+      }
+      if (block.ts >= ts) break;
+      last = number;
+      records += block.count;
+      for (let index = 0; index < block.count; index++) rooms.set(block.room(index), block.offset(index));
+      if (records >= recordsMax) break;
     }
-    if (last === undefined) return 0;
-    const lastKey = numberOf(last, 'key');
+    if (last === undefined) return undefined;
+    const through = last;
+    if (damaged.size > 0) this.#addDamaged(rooms, (block) => block <= through && damaged.has(block));
     this.#transaction(() => {
-      this.#deleteRange.run(start, lastKey);
-      this.#purge.run(lastKey - start, numberOf(last, 'ts'), partition);
+      this.#deleteBlocks.run(through);
+      writeMeta(this.#database, 'purged_block', through);
       writeMeta(this.#database, 'clock', now);
       let added = 0;
+      const ends = new Map<number, number>();
       for (const [room, offset] of rooms) {
+        const partition = partitionOfKey(room);
+        ends.set(partition, Math.max(offset, ends.get(partition) ?? -1));
+        this.#deletePostings.run(room, offset);
         if (this.#moveRoom.run(offset, now, room).changes !== 0) continue;
-        this.#addRoom.run(offset, now, room, partition);
+        this.#addRoom.run(offset, now, room);
         added++;
       }
+      for (const [partition, end] of ends) this.#purge.run(end, partition);
       return added;
     });
-    return deleted;
+    return records;
+  }
+
+  /** Adds the rooms of blocks that can't say themselves whose records they had. */
+  #addDamaged(rooms: Map<number, number>, isGone: (block: number) => boolean): void {
+    for (const row of this.#allPostings.iterate() as Iterable<Row>) {
+      const room = numberOf(row, 'room');
+      for (const { offset, block } of postingsOf(row) ?? []) {
+        if (isGone(block)) rooms.set(room, Math.max(offset, rooms.get(room) ?? -1));
+      }
+    }
   }
 
   #forgetRooms(ts: number): number {
@@ -141,8 +146,12 @@ export class Retention {
     if (forgotten.length === 0) return 0;
     this.#transaction(() => {
       for (const row of forgotten) {
-        this.#forget.run(numberOf(row, 'deleted_through'), numberOf(row, 'partition'));
-        this.#deleteRoom.run(textOf(row, 'room'));
+        const room = numberOf(row, 'room');
+        const deletedThrough = numberOf(row, 'deleted_through');
+        this.#forget.run(deletedThrough, partitionOfKey(room));
+        // Those whose rows were written only after their records had been deleted.
+        this.#deletePostings.run(room, deletedThrough);
+        this.#deleteRoom.run(room);
       }
       return -forgotten.length;
     });

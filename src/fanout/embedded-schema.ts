@@ -1,53 +1,61 @@
 import { randomBytes } from 'node:crypto';
 import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
-import { crc32 } from 'node:zlib';
 import { DataDirectoryError } from './data-directory.ts';
+import { type Posting, readPostings } from './postings.ts';
+import { RecordBlock } from './record-block.ts';
 import { describeError, SQLITE, sqliteCode } from './sqlite-error.ts';
 
 /** "tide": tells our files from other SQLite files. */
 const APPLICATION_ID = 0x74696465;
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 /** Milliseconds for which a statement waits for another connection's lock, as of an operator's shell. */
 const BUSY_TIMEOUT_MS = 30_000;
 /** Bytes to which the write-ahead log is cut back after it grew. */
 const WAL_BYTES = 64 * 1024 * 1024;
 /**
- * Pages in the write-ahead log at which a commit also moves them into the file: 16 MiB. Four times SQLite's
- * default, since pages that change again and again are then moved, and synced, less often.
+ * Pages in the write-ahead log at which a commit also moves them into the file: 4 MiB, some 5 ms. Few pages change
+ * more than once, so that more would make fewer such commits and each of them longer, not less work; and until the
+ * first of them the write-ahead log grows, which makes every sync half as dear again.
  */
-const CHECKPOINT_PAGES = 4_000;
+const CHECKPOINT_PAGES = 1_000;
 
-// A record's value comes last, so that what needs only the columns before it reads no overflow pages.
 const SCHEMA = `
   CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-  CREATE TABLE records (
-    key INTEGER PRIMARY KEY,
-    ts INTEGER NOT NULL,
-    room TEXT NOT NULL,
-    id BLOB NOT NULL,
-    data_hash INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
-    value BLOB NOT NULL
+  -- See record-block.ts. Numbers are dense.
+  CREATE TABLE blocks (
+    number INTEGER PRIMARY KEY,
+    block BLOB NOT NULL
   );
-  CREATE INDEX records_by_room ON records (room);
+  -- Where a room's records stand: see postings.ts. Of those in the newest blocks nothing is here yet.
+  CREATE TABLE room_index (
+    room INTEGER,
+    last INTEGER,
+    postings BLOB NOT NULL,
+    PRIMARY KEY (room, last)
+  ) WITHOUT ROWID;
   -- What retention has deleted, so that offsets never start again and gaps can be told.
   CREATE TABLE partitions (
     partition INTEGER PRIMARY KEY,
     purged_through INTEGER NOT NULL DEFAULT -1,
-    purged_ts INTEGER NOT NULL DEFAULT 0,
     forgotten_through INTEGER NOT NULL DEFAULT -1
   );
   CREATE TABLE rooms (
-    room TEXT PRIMARY KEY,
-    partition INTEGER NOT NULL,
+    room INTEGER PRIMARY KEY,
     deleted_through INTEGER NOT NULL,
     ts INTEGER NOT NULL
-  ) WITHOUT ROWID;
-  CREATE INDEX rooms_by_ts ON rooms (ts);
+  );
+  CREATE INDEX rooms_by_ts ON rooms (ts, deleted_through);
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
+
+/**
+ * What `meta` keeps: `epoch` and `partitions`; `clock`, the log's time at the last pass of retention, `salt` of the
+ * rooms' keys, `purged_block`, the last block that retention has deleted, and `indexed_block`, up to which every
+ * record is in the index of rooms.
+ */
+export type MetaKey = 'epoch' | 'partitions' | 'clock' | 'salt' | 'purged_block' | 'indexed_block' | 'probe';
 
 /** A row as SQLite gives it: what a column holds is known only once it was looked at. */
 export type Row = Record<string, SQLOutputValue>;
@@ -91,10 +99,12 @@ export function isBlank(database: DatabaseSync): boolean {
 export function createSchema(database: DatabaseSync, partitions: number): void {
   database.exec('BEGIN IMMEDIATE');
   database.exec(SCHEMA);
-  const meta = database.prepare('INSERT INTO meta (key, value) VALUES (?, ?)');
-  meta.run('epoch', newEpoch());
-  meta.run('partitions', partitions);
-  meta.run('clock', 0);
+  writeMeta(database, 'epoch', newEpoch());
+  writeMeta(database, 'partitions', partitions);
+  writeMeta(database, 'clock', 0);
+  writeMeta(database, 'salt', randomBytes(12).toString('base64url'));
+  writeMeta(database, 'purged_block', -1);
+  writeMeta(database, 'indexed_block', -1);
   const partition = database.prepare('INSERT INTO partitions (partition) VALUES (?)');
   for (let number = 0; number < partitions; number++) partition.run(number);
   database.exec('COMMIT');
@@ -132,15 +142,13 @@ export function checkIdentity(database: DatabaseSync, path: string): void {
 export function checkSound(database: DatabaseSync, path: string): void {
   checkIdentity(database, path);
   inspect(path, () => {
-    // The whole check, not the quick one: a room's records are found by an index, and one that has lost an entry
-    // would be a gap that nobody is told of.
     const verdict = textOf(database.prepare('PRAGMA integrity_check(1)').get(), 'integrity_check');
     if (verdict !== 'ok') throw damaged(path, verdict.replace(/^\*\*\*.*\n/, ''));
   });
 }
 
-/** The log's epoch; refuses a log that was created with another number of partitions. */
-export function readEpoch(database: DatabaseSync, path: string, partitions: number): string {
+/** The log's epoch, and the salt of its rooms' keys; refuses a log that has another number of partitions. */
+export function readNames(database: DatabaseSync, path: string, partitions: number): { epoch: string; salt: string } {
   const kept = readMeta(database, 'partitions');
   if (kept !== partitions) {
     throw new DataDirectoryError(
@@ -148,63 +156,31 @@ export function readEpoch(database: DatabaseSync, path: string, partitions: numb
     );
   }
   const epoch = readMeta(database, 'epoch');
-  if (typeof epoch !== 'string' || epoch === '') throw new DataDirectoryError(`${path} is damaged: it has no epoch`);
-  return epoch;
+  const salt = readMeta(database, 'salt');
+  if (typeof epoch !== 'string' || epoch === '') throw damaged(path, 'it has no epoch');
+  if (typeof salt !== 'string' || salt === '') throw damaged(path, 'it has no salt');
+  return { epoch, salt };
 }
 
-export function readMeta(database: DatabaseSync, key: string): SQLOutputValue | undefined {
+export function readMeta(database: DatabaseSync, key: MetaKey): SQLOutputValue | undefined {
   const row: Row | undefined = database.prepare('SELECT value FROM meta WHERE key = ?').get(key);
   return row?.value;
 }
 
-export function writeMeta(database: DatabaseSync, key: string, value: string | number): void {
+export function writeMeta(database: DatabaseSync, key: MetaKey, value: string | number): void {
   database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)').run(key, value);
 }
 
-/** What a record's checksum covers: all of it. */
-export interface StoredRecord {
-  readonly key: number;
-  /** Milliseconds since 1970. */
-  readonly ts: number;
-  readonly room: string;
-  readonly id: Uint8Array;
-  readonly dataHash: number;
-  readonly value: Uint8Array;
+/** The block of a row of `blocks`, or undefined if its head is not what was written. */
+export function blockOf(row: Row | undefined, number: number): RecordBlock | undefined {
+  return row?.block instanceof Uint8Array ? RecordBlock.open(row.block, number) : undefined;
 }
 
-const HEADER_BYTES = 8 + 8 + 4;
-/** Where a record is laid out to be summed: one call for all of it is several times cheaper than one a part. */
-let scratch = Buffer.alloc(4_096);
-
-/** CRC-32, unsigned. */
-export function checksumOf({ key, ts, room, id, dataHash, value }: StoredRecord): number {
-  const bytesMax = HEADER_BYTES + id.length + 3 * room.length + value.length;
-  if (scratch.length < bytesMax) scratch = Buffer.alloc(2 * bytesMax);
-  scratch.writeDoubleLE(key, 0);
-  scratch.writeDoubleLE(ts, 8);
-  scratch.writeInt32LE(dataHash, 16);
-  scratch.set(id, HEADER_BYTES);
-  let at = HEADER_BYTES + id.length;
-  at += scratch.write(room, at);
-  scratch.set(value, at);
-  return crc32(scratch.subarray(0, at + value.length));
-}
-
-/**
- * The columns that `soundRecord` wants. Numbers come as floating point: an integer that damage has made greater
- * than 2⁵³ would make the whole read throw.
- */
-export const RECORD_COLUMNS =
-  'key, ts + 0.0 AS ts, room, id, data_hash + 0.0 AS data_hash, checksum + 0.0 AS checksum, value';
-
-/** A row of `records`, or undefined if what was read is not what was written. */
-export function soundRecord(row: Row): StoredRecord | undefined {
-  const { key, ts, room, id, data_hash: dataHash, checksum, value } = row;
-  if (typeof key !== 'number' || typeof ts !== 'number' || typeof dataHash !== 'number') return undefined;
-  if (typeof room !== 'string' || !(id instanceof Uint8Array) || !(value instanceof Uint8Array)) return undefined;
-  if (!Number.isInteger(dataHash) || dataHash !== (dataHash | 0)) return undefined;
-  const record = { key, ts, room, id, dataHash, value };
-  return checksumOf(record) === checksum ? record : undefined;
+/** The postings of a row of `room_index`, or undefined if they are not what was written. */
+export function postingsOf(row: Row): Posting[] | undefined {
+  const { room, last, postings } = row;
+  if (typeof room !== 'number' || typeof last !== 'number' || !(postings instanceof Uint8Array)) return undefined;
+  return readPostings(room, last, postings);
 }
 
 /** A column that is a number by the schema, or `absent` where there is no row. */
@@ -242,6 +218,6 @@ function inspect(path: string, check: () => void): void {
   }
 }
 
-function damaged(path: string, what: string): DataDirectoryError {
+export function damaged(path: string, what: string): DataDirectoryError {
   return new DataDirectoryError(`${path} is damaged: ${what}; restore it from a backup`);
 }

@@ -3,30 +3,34 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import { DataDirectoryError, dataFiles, prepareDataDirectory, syncDirectory } from './data-directory.ts';
 import { DirectoryLock } from './directory-lock.ts';
-import type { Commit, FromWriter, ToWriter, WriterData } from './embedded-messages.ts';
+import type { BlockHead, Commit, FromWriter, ToWriter, WriterData } from './embedded-messages.ts';
 import { Retention } from './embedded-retention.ts';
+import { type Scanned, scanLog } from './embedded-scan.ts';
 import {
   checkSound,
-  checksumOf,
   createSchema,
   isBlank,
   numberOf,
   openDatabase,
   prepareToWrite,
-  readEpoch,
   readMeta,
+  readNames,
   rollBack,
   writeMeta,
 } from './embedded-schema.ts';
-import { type PartitionEnds, readEnds, readWindow } from './embedded-window.ts';
 import { EndsWitness } from './ends-witness.ts';
-import { type BlockRecord, recordKey, unpackRecords } from './record-block.ts';
+import type { RecordBlock } from './record-block.ts';
 import { describeError, SQLITE, sqliteCode } from './sqlite-error.ts';
+
+const HEADS_PER_MESSAGE = 1_000;
 
 class Writer {
   readonly #lock: DirectoryLock;
   readonly #database: DatabaseSync;
-  readonly #insert: StatementSync;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #insertBlock: StatementSync;
+  readonly #insertPostings: StatementSync;
   readonly #retention: Retention;
   /** Absent where nothing is synced: it would claim what a power cut takes. */
   readonly #witness: EndsWitness | undefined;
@@ -42,28 +46,21 @@ class Writer {
       if (!blank) checkSound(this.#database, path);
       prepareToWrite(this.#database, data.synced);
       if (blank) createSchema(this.#database, partitions);
-      const epoch = readEpoch(this.#database, path, partitions);
+      const names = readNames(this.#database, path, partitions);
       syncDirectory(directory);
-      const clock = numberOf({ clock: readMeta(this.#database, 'clock') ?? 0 }, 'clock');
-      const ends = this.#readPartitions(data, path);
+      let clock = numberOf({ clock: readMeta(this.#database, 'clock') ?? 0 }, 'clock');
+      const { ends, lastBlock } = this.#scan(data, path, (ts) => {
+        clock = Math.max(clock, ts);
+      });
       const { witness } = dataFiles(directory);
       checkEnds(path, ends, EndsWitness.read(witness));
-      if (data.synced) {
-        this.#witness = new EndsWitness(
-          witness,
-          ends.map(({ end }) => end),
-        );
-      }
-      this.#insert = this.#database.prepare(
-        'INSERT INTO records (key, ts, room, id, data_hash, checksum, value) VALUES (?, ?, ?, ?, ?, ?, ?)',
-      );
-      this.#retention = new Retention(this.#database, partitions, data);
-      post({
-        kind: 'opened',
-        epoch,
-        ends: ends.map(({ end }) => end),
-        clock: ends.reduce((newest, { ts }) => Math.max(newest, ts), clock),
-      });
+      if (data.synced) this.#witness = new EndsWitness(witness, ends);
+      this.#begin = this.#database.prepare('BEGIN IMMEDIATE');
+      this.#commit = this.#database.prepare('COMMIT');
+      this.#insertBlock = this.#database.prepare('INSERT INTO blocks (number, block) VALUES (?, ?)');
+      this.#insertPostings = this.#database.prepare('INSERT INTO room_index (room, last, postings) VALUES (?, ?, ?)');
+      this.#retention = new Retention(this.#database, data);
+      post({ kind: 'opened', ...names, lastBlock, ends, clock });
     } catch (error) {
       this.#database.close();
       throw error;
@@ -72,17 +69,16 @@ class Writer {
 
   commit(batch: Commit): void {
     let committing = false;
-    let records: readonly BlockRecord[];
     try {
-      this.#database.exec('BEGIN IMMEDIATE');
-      records = this.#write(batch);
+      this.#begin.run();
+      this.#write(batch);
       committing = true;
-      this.#database.exec('COMMIT');
+      this.#commit.run();
     } catch (error) {
       // Throws if the connection stays in the transaction, and the thread ends: nothing could be told any more.
       rollBack(this.#database);
       const code = sqliteCode(error);
-      // An offset was given twice: what the log says of its end is not what is in it.
+      // A block's number was given twice: what the log says of its end is not what is in it.
       if (code === SQLITE.constraint) throw error;
       // Before COMMIT no frame that counts was written. SQLITE_FULL at COMMIT means that its last frame, the one
       // that makes the others count, could not be written. Any other failure, as of the fsync, leaves it open
@@ -97,8 +93,7 @@ class Writer {
       return;
     }
     // Only now: what a failed batch would have ended with must not be claimed.
-    for (const { partition, offset } of records) this.#witness?.set(partition, offset);
-    this.#witness?.write();
+    this.#witness?.write(batch.ends);
     post({ kind: 'committed' });
   }
 
@@ -143,38 +138,41 @@ class Writer {
     }
   }
 
-  /** Reads where each partition ends, and sends what the dedupe window needs of it. */
-  #readPartitions(data: WriterData, path: string): PartitionEnds[] {
-    const partitions: PartitionEnds[] = [];
-    for (let partition = 0; partition < data.partitions; partition++) {
-      const ends = readEnds(this.#database, partition);
-      for (const block of readWindow(this.#database, path, partition, ends, ends.ts - data.windowSpanMs)) {
-        post({ kind: 'window', block }, [block]);
-      }
-      partitions.push(ends);
-    }
-    return partitions;
+  /** Reads where each partition ends, and sends what the dedupe window and the index of rooms need of it. */
+  #scan(data: WriterData, path: string, onTs: (ts: number) => void): Scanned {
+    let blocks: BlockHead[] = [];
+    const flush = () => {
+      if (blocks.length > 0) post({ kind: 'window', blocks });
+      blocks = [];
+    };
+    const onBlock = (block: RecordBlock, unindexed: readonly number[]) => {
+      onTs(block.ts);
+      blocks.push({ number: block.number, head: block.head(), unindexed });
+      if (blocks.length === HEADS_PER_MESSAGE) flush();
+    };
+    const reason = 'without it retries could be delivered twice';
+    const { partitions, windowSpanMs: neededMs } = data;
+    const scanned = scanLog(this.#database, path, { partitions, neededMs, reason, onBlock });
+    flush();
+    return scanned;
   }
 
-  #write(batch: Commit): readonly BlockRecord[] {
-    const records = unpackRecords(batch.block);
-    if (records.length === 0) writeMeta(this.#database, 'probe', Date.now());
-    const rooms = batch.rooms.split('\n');
-    for (const [index, record] of records.entries()) {
-      const { ts, dataHash, value } = record;
-      const key = recordKey(record.partition, record.offset);
-      const room = rooms[index] ?? '';
-      const id = Buffer.from(record.id, 'latin1');
-      const checksum = checksumOf({ key, ts, room, id, dataHash, value });
-      this.#insert.run(key, ts, room, id, dataHash, checksum, value);
+  #write({ first, blocks, lengths, index }: Commit): void {
+    if (lengths.length === 0) writeMeta(this.#database, 'probe', Date.now());
+    let at = 0;
+    for (const [place, length] of lengths.entries()) {
+      this.#insertBlock.run(first + place, new Uint8Array(blocks, at, length));
+      at += length;
     }
-    return records;
+    if (index === undefined) return;
+    for (const { room, last, postings } of index.rows) this.#insertPostings.run(room, last, postings);
+    writeMeta(this.#database, 'indexed_block', index.indexedThrough);
   }
 }
 
 /** Refuses a log that ends before what was once committed to it. */
-function checkEnds(path: string, ends: readonly PartitionEnds[], witnessed: readonly number[] | undefined): void {
-  for (const [partition, { end }] of ends.entries()) {
+function checkEnds(path: string, ends: readonly number[], witnessed: readonly number[] | undefined): void {
+  for (const [partition, end] of ends.entries()) {
     const was = witnessed?.[partition] ?? -1;
     if (end >= was) continue;
     throw new DataDirectoryError(

@@ -19,13 +19,12 @@ export class EndsWitness {
   /** @param ends as they are in the log now, by partition */
   constructor(path: string, ends: readonly number[]) {
     this.#bytes = Buffer.alloc(CHECKSUM_BYTES + ends.length * END_BYTES);
-    for (const [partition, end] of ends.entries()) this.set(partition, end);
     try {
       this.#descriptor = openSync(path, 'w', 0o600);
     } catch {
       // On a disk without room for it the log still serves; what there is no note of can't be missed.
     }
-    this.write();
+    this.write(ends.flatMap((end, partition) => [partition, end]));
   }
 
   /** The ends that were noted, or undefined where there is no note that can be trusted. */
@@ -42,12 +41,15 @@ export class EndsWitness {
     return Array.from({ length: count }, (_, partition) => bytes.readDoubleLE(CHECKSUM_BYTES + partition * END_BYTES));
   }
 
-  set(partition: number, end: number): void {
-    this.#bytes.writeDoubleLE(end, CHECKSUM_BYTES + partition * END_BYTES);
-  }
-
-  /** Notes what was set, in place, so that it takes no room on the disk that it hasn't already. */
-  write(): void {
+  /**
+   * Notes ends, in place, so that it takes no room on the disk that it hasn't already.
+   *
+   * @param ends partitions, and behind each its end
+   */
+  write(ends: readonly number[]): void {
+    for (let at = 0; at < ends.length; at += 2) {
+      this.#bytes.writeDoubleLE(ends[at + 1] as number, CHECKSUM_BYTES + (ends[at] as number) * END_BYTES);
+    }
     if (this.#descriptor === undefined) return;
     this.#bytes.writeUInt32LE(crc32(this.#bytes.subarray(CHECKSUM_BYTES)), 0);
     try {

@@ -1,83 +1,183 @@
+import { crc32 } from 'node:zlib';
+import { dataHash } from './dedupe.ts';
+
 /**
- * A run of records in one block of memory, which goes from thread to thread without being copied or cloned
- * object by object: a batch to commit, a page that was read, a piece of the dedupe window.
+ * Records of one commit, packed side by side: what the embedded log keeps as one row. Numbers are little-endian.
+ *
+ *     0  checksum of the rest of the head   u32   CRC-32
+ *     4  count                              u32
+ *     8  number of the block                f64   dense: 0, 1, 2, …
+ *    16  time of all of its records         f64   milliseconds since 1970
+ *    24  for each record: offset f64, room f64, id 16 bytes, data hash i32, bytes of its value u32
+ *        the values
+ *
+ * The head has a checksum of its own, and the data hash is the checksum of a value: where a value is not what was
+ * written, the head still tells whose it was.
  */
 export interface BlockRecord {
-  readonly partition: number;
   readonly offset: number;
-  /** Milliseconds since 1970. */
-  readonly ts: number;
-  readonly dataHash: number;
-  /** 16 bytes, one character each; `''` where it is not needed. */
+  /** See `roomKey`. */
+  readonly room: number;
+  /** 16 bytes, one character each. */
   readonly id: string;
-  /** Empty where it is not needed. */
-  readonly value: Buffer;
+  readonly dataHash: number;
+  readonly value: Uint8Array;
 }
 
-const ID_BYTES = 16;
-const WORD_BYTES = 8;
-const RECORD_BYTES = 2 * WORD_BYTES + 4 + 4 + ID_BYTES;
-const OFFSETS_PER_PARTITION = 2 ** 40;
+/** Consecutive blocks, packed in one piece of memory that can go to another thread as it is. */
+export interface PackedBlocks {
+  readonly bytes: ArrayBuffer;
+  /** Of each block. */
+  readonly lengths: readonly number[];
+  /** Of each block: how many records it has. */
+  readonly counts: readonly number[];
+}
 
-/** Partitions that a log may have, so that a key stays an exact integer. */
+/**
+ * Bytes at which a block ends, unless one record alone is more: as many as SQLite keeps in one page of 4 KiB. So
+ * much is read to get at any record of it.
+ */
+const BLOCK_BYTES_MAX = 4_050;
+const HEAD_BYTES = 24;
+const ID_BYTES = 16;
+const ENTRY_BYTES = 8 + 8 + ID_BYTES + 4 + 4;
+const ROOMS_PER_PARTITION = 2 ** 40;
+
+/** Partitions that a log may have, so that a room's key stays an exact integer. */
 export const PARTITIONS_MAX = 4096;
 
-/** One number for partition and offset, in which a partition's records lie side by side. */
-export function recordKey(partition: number, offset: number): number {
-  return partition * OFFSETS_PER_PARTITION + offset;
+/** One number for a partition and 40 bits of a hash of a room's name: rooms may share one. */
+export function roomKey(partition: number, hash: number): number {
+  return partition * ROOMS_PER_PARTITION + hash;
 }
 
 export function partitionOfKey(key: number): number {
-  return Math.floor(key / OFFSETS_PER_PARTITION);
+  return Math.floor(key / ROOMS_PER_PARTITION);
 }
 
-export function offsetOfKey(key: number): number {
-  return key % OFFSETS_PER_PARTITION;
-}
-
-/** Layout: count, keys, times, data hashes, lengths, ids, values. */
-export function packRecords(records: readonly BlockRecord[]): ArrayBuffer {
-  const count = records.length;
-  let bytes = WORD_BYTES + count * RECORD_BYTES;
-  for (const record of records) bytes += record.value.length;
-  const block = new ArrayBuffer(bytes);
-  const words = new Float64Array(block, 0, 1 + 2 * count);
-  const halves = new Int32Array(block, words.byteLength, 2 * count);
-  const rest = Buffer.from(block, words.byteLength + halves.byteLength);
-  words[0] = count;
-  let valueAt = count * ID_BYTES;
-  for (const [index, record] of records.entries()) {
-    words[1 + index] = recordKey(record.partition, record.offset);
-    words[1 + count + index] = record.ts;
-    halves[index] = record.dataHash;
-    halves[count + index] = record.value.length;
-    rest.write(record.id, index * ID_BYTES, ID_BYTES, 'latin1');
-    rest.set(record.value, valueAt);
-    valueAt += record.value.length;
+/** @param first number of the first block */
+export function packBlocks(records: readonly BlockRecord[], first: number, ts: number): PackedBlocks {
+  const lengths: number[] = [];
+  const counts: number[] = [];
+  let total = 0;
+  let length = 0;
+  let count = 0;
+  const end = () => {
+    lengths.push(length);
+    counts.push(count);
+    total += length;
+  };
+  for (const { value } of records) {
+    const bytes = ENTRY_BYTES + value.length;
+    if (count > 0 && length + bytes > BLOCK_BYTES_MAX) {
+      end();
+      count = 0;
+    }
+    length = count === 0 ? HEAD_BYTES + bytes : length + bytes;
+    count++;
   }
-  return block;
+  if (count > 0) end();
+
+  const bytes = Buffer.allocUnsafeSlow(total);
+  const view = new DataView(bytes.buffer);
+  let next = 0;
+  let start = 0;
+  for (const [index, count] of counts.entries()) {
+    view.setUint32(start + 4, count, true);
+    view.setFloat64(start + 8, first + index, true);
+    view.setFloat64(start + 16, ts, true);
+    let entryAt = start + HEAD_BYTES;
+    let valueAt = entryAt + count * ENTRY_BYTES;
+    const headEnd = valueAt;
+    for (const through = next + count; next < through; next++) {
+      const record = records[next] as BlockRecord;
+      view.setFloat64(entryAt, record.offset, true);
+      view.setFloat64(entryAt + 8, record.room, true);
+      bytes.write(record.id, entryAt + 16, ID_BYTES, 'latin1');
+      view.setInt32(entryAt + 32, record.dataHash, true);
+      view.setUint32(entryAt + 36, record.value.length, true);
+      bytes.set(record.value, valueAt);
+      entryAt += ENTRY_BYTES;
+      valueAt += record.value.length;
+    }
+    view.setUint32(start, crc32(bytes.subarray(start + 4, headEnd)), true);
+    start = valueAt;
+  }
+  return { bytes: bytes.buffer as ArrayBuffer, lengths, counts };
 }
 
-/** The records of a block; their values are views of it. */
-export function unpackRecords(block: ArrayBuffer): BlockRecord[] {
-  const count = new Float64Array(block, 0, 1)[0] ?? 0;
-  const words = new Float64Array(block, WORD_BYTES, 2 * count);
-  const halves = new Int32Array(block, WORD_BYTES + words.byteLength, 2 * count);
-  const rest = Buffer.from(block, WORD_BYTES + words.byteLength + halves.byteLength);
-  const records: BlockRecord[] = [];
-  let valueAt = count * ID_BYTES;
-  for (let index = 0; index < count; index++) {
-    const key = words[index] ?? 0;
-    const length = halves[count + index] ?? 0;
-    records.push({
-      partition: partitionOfKey(key),
-      offset: offsetOfKey(key),
-      ts: words[count + index] ?? 0,
-      dataHash: halves[index] ?? 0,
-      id: rest.toString('latin1', index * ID_BYTES, (index + 1) * ID_BYTES),
-      value: rest.subarray(valueAt, valueAt + length),
-    });
-    valueAt += length;
+/** A block as it was read, whose head is what was written. */
+export class RecordBlock {
+  readonly number: number;
+  readonly ts: number;
+  readonly count: number;
+  readonly #bytes: Buffer;
+
+  private constructor(bytes: Buffer, number: number, count: number) {
+    this.#bytes = bytes;
+    this.number = number;
+    this.count = count;
+    this.ts = bytes.readDoubleLE(16);
   }
-  return records;
+
+  /**
+   * @param bytes the block, or its head alone
+   * @returns undefined if this is not the head of the block with this number
+   */
+  static open(bytes: Uint8Array, number: number): RecordBlock | undefined {
+    if (bytes.length < HEAD_BYTES) return undefined;
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const count = buffer.readUInt32LE(4);
+    const headBytes = HEAD_BYTES + count * ENTRY_BYTES;
+    if (headBytes > buffer.length || crc32(buffer.subarray(4, headBytes)) !== buffer.readUInt32LE(0)) return undefined;
+    return buffer.readDoubleLE(8) === number ? new RecordBlock(buffer, number, count) : undefined;
+  }
+
+  /** A copy of the head. */
+  head(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#bytes.subarray(0, this.#entryAt(this.count)));
+  }
+
+  offset(index: number): number {
+    return this.#bytes.readDoubleLE(this.#entryAt(index));
+  }
+
+  room(index: number): number {
+    return this.#bytes.readDoubleLE(this.#entryAt(index) + 8);
+  }
+
+  id(index: number): string {
+    const at = this.#entryAt(index) + 16;
+    return this.#bytes.toString('latin1', at, at + ID_BYTES);
+  }
+
+  dataHash(index: number): number {
+    return this.#bytes.readInt32LE(this.#entryAt(index) + 32);
+  }
+
+  /** The index of a room's record, or -1. */
+  find(room: number, offset: number): number {
+    for (let index = 0; index < this.count; index++) {
+      if (this.offset(index) === offset && this.room(index) === room) return index;
+    }
+    return -1;
+  }
+
+  /** A view of a record's value, or undefined if it is not what was written. */
+  value(index: number): Buffer | undefined {
+    let start = this.#entryAt(this.count);
+    for (let before = 0; before < index; before++) start += this.#valueBytes(before);
+    const end = start + this.#valueBytes(index);
+    if (end > this.#bytes.length) return undefined;
+    const value = this.#bytes.subarray(start, end);
+    return dataHash(value) === this.dataHash(index) ? value : undefined;
+  }
+
+  #entryAt(index: number): number {
+    return HEAD_BYTES + index * ENTRY_BYTES;
+  }
+
+  #valueBytes(index: number): number {
+    return this.#bytes.readUInt32LE(this.#entryAt(index) + 36);
+  }
 }

@@ -89,7 +89,7 @@ describe('a restore', () => {
     await backupLog(data, file);
     await flipBit(file, 'marker-2');
     expect(await refusalOf(restoreLog(file, target))).toContain(
-      `${file} is damaged: the record at partition 0, offset 2 is not what was written`,
+      `${file} is damaged: the record at partition 0, offset 2 is damaged`,
     );
     expect(await readdir(target)).not.toContain('log.sqlite');
     await writeFile(

@@ -12,12 +12,12 @@ const PARTITION = partitionOf(ROOM, EMBEDDED_LOG_DEFAULTS.partitions);
 const HOUR_MS = 3_600_000;
 const SILENT = { info() {}, warn() {}, error() {} };
 
-/** A log of `old-0` to `old-9`, out of the dedupe window's reach, and `new-0` to `new-4`. */
-async function makeLog(directory: string): Promise<void> {
+/** A log of `old-0` and so on, out of the dedupe window's reach, and `new-0` to `new-4`. */
+async function makeLog(directory: string, old = 10): Promise<void> {
   let now = Date.now() - HOUR_MS;
   const log = await openEmbeddedLog({ ...EMBEDDED_LOG_DEFAULTS, directory, now: () => now }, SILENT);
   const append = (mid: string) => log.append({ room: ROOM, from: 'ann', mid, data: `"the words of ${mid}"` });
-  for (let i = 0; i < 10; i++) await append(`old-${i}`);
+  for (let i = 0; i < old; i++) await append(`old-${i}`);
   now += HOUR_MS;
   for (let i = 0; i < 5; i++) await append(`new-${i}`);
   await log.close();
@@ -124,21 +124,21 @@ test('a bit flipped in the write-ahead log hides nothing: the start is refused, 
 test('a bit flipped in the index of rooms hides nothing: the start is refused', async () => {
   const directory = await temporaryDirectory();
   onTestFinished(() => directory.remove());
-  await makeLog(directory.path);
+  await makeLog(directory.path, 150);
   const file = join(directory.path, 'log.sqlite');
   const { DatabaseSync } = await import('node:sqlite');
   const database = new DatabaseSync(file, { readOnly: true });
-  const root = database.prepare("SELECT rootpage FROM sqlite_master WHERE name = 'records_by_room'").get()?.rootpage;
+  const { postings } = database.prepare('SELECT postings FROM room_index').get() as { postings: Uint8Array };
   database.close();
-  const PAGE_BYTES = 4_096;
-  const start = (Number(root) - 1) * PAGE_BYTES;
   const bytes = await readFile(file);
-  const at = bytes.indexOf(ROOM, start);
-  expect(at).toBeGreaterThan(start);
-  expect(at).toBeLessThan(start + PAGE_BYTES);
-  bytes.writeUInt8(bytes.readUInt8(at) ^ 0x01, at);
-  await writeFile(file, bytes);
-  await expect(startGateway(directory.path, { env: UNLIMITED })).rejects.toThrow(
-    /log\.sqlite is damaged: .*index records_by_room/,
-  );
+  const at = bytes.indexOf(postings);
+  expect(at).toBeGreaterThan(0);
+  for (const place of [0, 4, 12, 20, 30, 80]) {
+    const flipped = Buffer.from(bytes);
+    flipped.writeUInt8(flipped.readUInt8(at + place) ^ 0x01, at + place);
+    await writeFile(file, flipped);
+    await expect(startGateway(directory.path, { env: UNLIMITED })).rejects.toThrow(
+      /log\.sqlite is damaged: .*index of rooms/,
+    );
+  }
 });

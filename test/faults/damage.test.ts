@@ -9,12 +9,37 @@ import { midsIn, openLog, publish, RecordedLines, read, refusalOf, temporaryDire
 const START = 1_700_000_000_000;
 const HOUR_MS = 3_600_000;
 
-/** A log of m0 to m9 in room r, at offsets 0 to 9 and out of the dedupe window's reach, and two later records. */
-async function logOfTen() {
+/** Of a block of one record. */
+const HEAD_BYTES = 64;
+const PARTS = [
+  { part: 'checksum', at: 0 },
+  { part: 'count', at: 4 },
+  { part: 'high byte of count', at: 7 },
+  { part: 'number', at: 14 },
+  { part: 'time', at: 20 },
+  { part: 'offset', at: 30 },
+  { part: 'room', at: 36 },
+  { part: 'id', at: 45 },
+  { part: 'data hash', at: 57 },
+  { part: 'length', at: 60 },
+  { part: 'first byte of the value', at: HEAD_BYTES },
+  { part: 'data', at: HEAD_BYTES + 45 },
+];
+
+/** As `logOf`, with m0 to m9. */
+function logOfTen() {
+  return logOf(10);
+}
+
+/**
+ * A log of m0 and so on in room r, out of the dedupe window's reach, and two later records. Each has a block of its
+ * own, with the number that is its offset.
+ */
+async function logOf(count: number) {
   const directory = await temporaryDirectory();
   let now = START;
   const log = await openLog(directory, { now: () => now });
-  for (let index = 0; index < 10; index++) await log.append(publish('r', `m${index}`, `"marker-${index}"`));
+  for (let index = 0; index < count; index++) await log.append(publish('r', `m${index}`, `"marker-${index}"`));
   for (const mid of ['later', 'last']) {
     now += HOUR_MS;
     await log.append(publish('another', mid, `"marker-${mid}"`));
@@ -32,6 +57,26 @@ async function flipBit(directory: string, marker: string): Promise<void> {
   expect(bytes.indexOf(`"${marker}"`, at + 1)).toBe(-1);
   bytes[at + 3] = (bytes[at + 3] ?? 0) ^ 0x04;
   await writeFile(file, bytes);
+}
+
+/** The block with this number, of a log that is closed. */
+function blockAt(directory: string, number: number): Buffer {
+  const database = new DatabaseSync(join(directory, 'log.sqlite'), { readOnly: true });
+  const { block } = database.prepare('SELECT block FROM blocks WHERE number = ?').get(number) as { block: Uint8Array };
+  database.close();
+  return Buffer.from(block);
+}
+
+function writeBlock(directory: string, number: number, block: Uint8Array): void {
+  const database = new DatabaseSync(join(directory, 'log.sqlite'));
+  database.prepare('UPDATE blocks SET block = ? WHERE number = ?').run(block, number);
+  database.close();
+}
+
+function flipInBlock(directory: string, number: number, at: number): void {
+  const block = blockAt(directory, number);
+  block.writeUInt8(block.readUInt8(at) ^ 0x10, at);
+  writeBlock(directory, number, block);
 }
 
 describe('a record that is not what was written', () => {
@@ -87,23 +132,46 @@ describe('a record that is not what was written', () => {
     expect([midsOf(oldest), oldest.more, oldest.gap]).toEqual([[], false, { from: at(-1), to: at(1) }]);
   });
 
-  test('is never delivered, whichever column is damaged', async () => {
-    const { directory, now } = await logOfTen();
-    const database = new DatabaseSync(join(directory, 'log.sqlite'));
-    database.exec(`
-      UPDATE records SET ts = ts + 1 WHERE key = 1;
-      UPDATE records SET ts = 9223372036854775807 WHERE key = 2;
-      UPDATE records SET data_hash = data_hash + 1 WHERE key = 3;
-      UPDATE records SET data_hash = 1.5 WHERE key = 4;
-      UPDATE records SET id = zeroblob(16) WHERE key = 5;
-      UPDATE records SET checksum = -1 WHERE key = 6;
-      UPDATE records SET value = 'text' WHERE key = 7;
-      UPDATE records SET room = 'r2' WHERE key = 8;
-    `);
-    database.close();
+  test.each(PARTS)('is never delivered, whichever part of it is damaged: $part', async ({ at }) => {
+    // Of the first hundred records there is a row in the index of rooms, of the others not yet.
+    const { directory, now } = await logOf(105);
+    const whole = blockAt(directory, 4);
+    flipInBlock(directory, 4, at);
     const log = await openLog(directory, { now });
-    expect(await midsIn(log, 'r')).toEqual(['m0', 'm9']);
-    expect(await midsIn(log, 'r2')).toEqual([]);
+    const { epoch } = log;
+    const mids = Array.from({ length: 105 }, (_, index) => `m${index}`);
+    expect(await midsIn(log, 'r')).toEqual(mids.filter((mid) => mid !== 'm4'));
+    const page = await read(log, { room: 'r', after: { epoch, offset: 3 } });
+    expect(page.gap).toEqual({ from: { epoch, offset: 3 }, to: { epoch, offset: 4 } });
+    await log.close();
+
+    writeBlock(directory, 4, whole);
+    flipInBlock(directory, 103, at);
+    if (at >= HEAD_BYTES) {
+      const again = await openLog(directory, { now });
+      expect(await midsIn(again, 'r')).toEqual(mids.filter((mid) => mid !== 'm103'));
+    } else {
+      expect(await refusalOf(openLog(directory, { now }))).toContain('log.sqlite is damaged: block 103 is damaged');
+    }
+  });
+
+  test('is a gap also when retention has deleted it', async () => {
+    const { directory, now } = await logOf(105);
+    flipInBlock(directory, 104, HEAD_BYTES);
+    flipInBlock(directory, 4, 0);
+    flipInBlock(directory, 5, 0);
+    const retentionMs = 90 * 60_000;
+    const log = await openLog(directory, { now, retentionMs });
+    const { epoch } = log;
+    expect(await log.retain()).toMatchObject({ recordsDeleted: 103, failure: undefined });
+    const page = await read(log, { room: 'r', after: { epoch, offset: 3 } });
+    expect(page).toEqual({
+      publications: [],
+      more: false,
+      gap: { from: { epoch, offset: 3 }, to: { epoch, offset: 104 } },
+    });
+    await log.close();
+    expect((await openLog(directory, { now, retentionMs })).ends()).toEqual([106]);
   });
 
   test('refuses the start, by its place, where retries could be delivered twice without it', async () => {
@@ -119,21 +187,45 @@ describe('a record that is not what was written', () => {
     const log = await openLog(directory);
     for (const mid of ['m0', 'm1', 'm2']) await log.append(publish('r', mid));
     await log.close();
-    const database = new DatabaseSync(join(directory, 'log.sqlite'));
-    database.exec('UPDATE records SET ts = 5 WHERE key = 1');
-    database.close();
-    expect(await refusalOf(openLog(directory))).toContain('the record at partition 0, offset 1 is damaged');
+    const block = blockAt(directory, 1);
+    block.writeDoubleLE(5, 16);
+    writeBlock(directory, 1, block);
+    expect(await refusalOf(openLog(directory))).toContain('block 1 is damaged');
   });
 
-  test.each([0, 1])('refuses the start where the record at %i is missing among such records', async (key) => {
-    const directory = await temporaryDirectory();
-    const log = await openLog(directory);
-    for (const mid of ['m0', 'm1', 'm2']) await log.append(publish('r', mid));
-    await log.close();
+  test.each([0, 1])('refuses the start where the block %i is missing', async (number) => {
+    const { directory, now } = await logOfTen();
     const database = new DatabaseSync(join(directory, 'log.sqlite'));
-    database.exec(`DELETE FROM records WHERE key = ${key}`);
+    database.exec(`DELETE FROM blocks WHERE number = ${number}`);
     database.close();
-    expect(await refusalOf(openLog(directory))).toContain(`the record at partition 0, offset ${key} is missing`);
+    expect(await refusalOf(openLog(directory, { now }))).toContain(`block ${number} is missing`);
+  });
+
+  test('is not taken for lost where the index has only some of the newest', async () => {
+    const directory = await temporaryDirectory();
+    const kept = new Map<string, string[]>();
+    for (let round = 0; round < 4; round++) {
+      const log = await openLog(directory);
+      for (const [room, mids] of kept) expect(await midsIn(log, room)).toEqual(mids);
+      for (let index = 0; index < 130; index++) {
+        for (const room of index % 40 === 0 ? ['quiet', 'busy'] : ['busy']) {
+          const mid = `m${round}-${index}`;
+          kept.set(room, [...(kept.get(room) ?? []), mid]);
+          await log.append(publish(room, mid));
+        }
+      }
+      await log.close();
+    }
+  });
+
+  test('refuses the start where the index of rooms has lost it', async () => {
+    const { directory, now } = await logOf(205);
+    const database = new DatabaseSync(join(directory, 'log.sqlite'));
+    database.exec('DELETE FROM room_index WHERE last < 150');
+    database.close();
+    expect(await refusalOf(openLog(directory, { now }))).toContain(
+      'the index of rooms does not agree with the records',
+    );
   });
 });
 

@@ -117,9 +117,9 @@ describe('a log’s file is refused', () => {
     const { directory, file } = await directoryWith('log.sqlite');
     await (await openLog(directory)).close();
     const database = new DatabaseSync(file);
-    database.exec('PRAGMA user_version = 2');
+    database.exec('PRAGMA user_version = 3');
     database.close();
-    expect(await refusalOf(openLog(directory))).toContain('its schema is version 2, this one knows 1');
+    expect(await refusalOf(openLog(directory))).toContain('its schema is version 3, this one knows 2');
   });
 
   test('where it has another number of partitions', async () => {

@@ -97,10 +97,8 @@ test('a thread that dies fails what waits, in truth, and tells the owner', async
   const log = await openLog(directory, { onFailure }, lines);
   await log.append(publish('r', 'before'));
   const disk = holdUp(directory);
-  // Another program writes at the next offset: the writer can't know what is in the log any more.
-  disk.execute(
-    "INSERT INTO records (key, ts, room, id, data_hash, checksum, value) VALUES (1, 1, 'x', x'00', 1, 1, x'00')",
-  );
+  // Another program writes the next block: the writer can't know what is in the log any more.
+  disk.execute("INSERT INTO blocks (number, block) VALUES (1, x'00')");
   const inFlight = codeOf(log.append(publish('r', 'in flight')));
   await new Promise(setImmediate);
   const queued = codeOf(log.append(publish('r', 'queued')));

@@ -94,7 +94,9 @@ export function followPublishes(calls: readonly Call[], mids: Iterable<string>):
 
 /** When the last frame of the transaction that first wrote `mid` was written: the one that makes it count. */
 function commitBehind(frames: readonly Call[], mid: string): number {
-  const first = frames.findIndex(({ bytes }) => bytes.includes(mid));
+  // The end of a page may cut it in two, but not both of its halves.
+  const halves = [mid.slice(0, mid.length / 2), mid.slice(mid.length / 2)];
+  const first = frames.findIndex(({ bytes }) => halves.some((half) => bytes.includes(half)));
   if (first === -1) return Infinity;
   for (let i = first - 1; i + 1 < frames.length; i += 2) {
     const header = frames[i];

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { AppendQueue } from '../../src/fanout/append-queue.ts';
+import { AppendQueue, type PendingAppend } from '../../src/fanout/append-queue.ts';
 import type { Appended } from '../../src/fanout/room-log.ts';
 import { CommandError } from '../../src/protocol/errors.ts';
 
 const SETTINGS = { queueRecordsMax: 5, queueBytesMax: 100, queueWaitMsMax: 200, appendTimeoutMs: 1_000 };
 
 let nowMs: number;
-let queue: AppendQueue;
+let queue: AppendQueue<PendingAppend>;
 
 beforeEach(() => {
   nowMs = 10_000;
@@ -209,7 +209,7 @@ describe('what comes after a record', () => {
 
 function add(id: string, options: { after?: string; bytes?: number } = {}): Promise<Appended> {
   const value = Buffer.alloc(options.bytes ?? 1);
-  const outcome = queue.add({ room: 'r', partition: 0, id, dataHash: 1, value }, options.after);
+  const outcome = queue.add({ id, dataHash: 1, value }, options.after);
   // Some are settled before the test looks at them.
   outcome.catch(() => {});
   return outcome;

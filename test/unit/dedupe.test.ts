@@ -127,6 +127,28 @@ describe('DedupeWindow', () => {
     expect(window.size).toBe(0);
   });
 
+  test('grows and shrinks with what it remembers, and mistakes no id for another', () => {
+    const window = new DedupeWindow({ windowMs: 1_000, slackMs: 0 });
+    const idOf = (number: number) => dedupeId('user', 'room', String(number));
+    let offset = 0;
+    for (const [ts, ids] of [
+      [1_000, 20_000],
+      [1_500, 30_000],
+      [3_000, 100],
+    ] as const) {
+      for (let number = 0; number < ids; number++) {
+        const isNew = window.find(idOf(number), ts) === undefined;
+        const { kind } = window.apply({ id: idOf(number), dataHash: number, ts, offset });
+        expect(kind === 'deliver').toBe(isNew);
+        expect(isNew).toBe(ts === 1_500 ? number >= 20_000 : true);
+        expect(window.find(idOf(number), ts)?.dataHash).toBe(number);
+        offset++;
+      }
+      expect(window.find(idOf(ids), ts)).toBeUndefined();
+      expect(window.size).toBe(ids);
+    }
+  });
+
   test('finds what makes a record of a given time a duplicate', () => {
     const window = new DedupeWindow(settings);
     window.apply({ id: 'a', dataHash: 5, ts: 1_000, offset: 9 });
@@ -151,7 +173,7 @@ describe('the hashes', () => {
   });
 
   test('dataHash is a signed 32-bit integer of the bytes', () => {
-    expect(dataHash('')).toBe(0xe3b0c442 | 0);
-    expect(dataHash('{"a":1}')).not.toBe(dataHash('{"a": 1}'));
+    expect(dataHash(Buffer.from('123456789'))).toBe(0xcbf43926 | 0);
+    expect(dataHash(Buffer.from('{"a":1}'))).not.toBe(dataHash(Buffer.from('{"a": 1}')));
   });
 });
