@@ -1,4 +1,4 @@
-import type { LatencyHistogram } from './latency-histogram.ts';
+import { LatencyHistogram } from './latency-histogram.ts';
 import { PUBLISHERS_MAX } from './publication-data.ts';
 
 /** A session that publishes, as the window sees it. */
@@ -36,7 +36,10 @@ export class PublishWindow {
   /** Publications sent in the whole run. */
   sent = 0;
   readonly #publishers: Publisher[] = [];
+  /** Of deliveries. */
   readonly #histogram: LatencyHistogram;
+  /** From sending a publication to its answer. */
+  readonly answerHistogram = new LatencyHistogram();
   /** By place, see `placeOf`: when its publication was sent; µs. */
   readonly #sentUs: Float64Array;
   /** By place: deliveries, plus one for the answer, that its publication still waits for. */
@@ -98,8 +101,13 @@ export class PublishWindow {
     this.#settle(place);
   }
 
+  /** One session will never receive the publication in `place`. */
+  forgone(place: number): void {
+    this.#settle(place);
+  }
+
   /** @throws Error if the publication is not open, or was answered before. */
-  answered(publisherIndex: number, sequence: number): void {
+  answered(publisherIndex: number, sequence: number, nowUs: number): void {
     const publisher = this.#publishers[publisherIndex];
     const place = publisherIndex * OPEN_PER_PUBLISHER + (sequence % OPEN_PER_PUBLISHER);
     const isOpen = publisher !== undefined && sequence >= publisher.oldestOpen && sequence < publisher.next;
@@ -107,6 +115,7 @@ export class PublishWindow {
       throw new Error(`publisher ${publisherIndex} got an answer for ${sequence}, which waits for none`);
     }
     this.#answered[place] = 1;
+    this.answerHistogram.record(nowUs - (this.#sentUs[place] as number));
     this.#settle(place);
   }
 
@@ -117,6 +126,22 @@ export class PublishWindow {
       this.#open++;
       this.#send(publisher);
     }
+  }
+
+  /**
+   * Has one publisher publish once, whatever the limit. It counts as sent at `scheduledUs`, a whole number, when it
+   * should have been: what the client itself was late by is part of its latency.
+   *
+   * @throws Error if the publisher has as many open as it may.
+   */
+  publishAt(publisherIndex: number, scheduledUs: number): void {
+    const publisher = this.#publishers[publisherIndex] as Publisher;
+    if (publisher.next - publisher.oldestOpen >= OPEN_PER_PUBLISHER) {
+      throw new Error(`the server does not keep up: publisher ${publisherIndex} has ${OPEN_PER_PUBLISHER} open`);
+    }
+    publisher.due = 1;
+    this.#open++;
+    this.#send(publisher, scheduledUs);
   }
 
   /** Sends as much as the limit allows, once this turn of the loop has read what there is to read. */
@@ -165,9 +190,8 @@ export class PublishWindow {
     for (const publisher of touched) this.#send(publisher);
   }
 
-  #send(publisher: Publisher): void {
-    // Taken per write, not per flush: a publication must not look older than its write.
-    const sentUs = Math.floor(performance.now() * 1000);
+  // The time is taken per write, not per flush: a publication must not look older than its write.
+  #send(publisher: Publisher, sentUs = Math.floor(performance.now() * 1000)): void {
     const base = publisher.index * OPEN_PER_PUBLISHER;
     for (let sequence = publisher.next; sequence < publisher.next + publisher.due; sequence++) {
       const place = base + (sequence % OPEN_PER_PUBLISHER);

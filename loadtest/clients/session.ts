@@ -40,18 +40,31 @@ const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
  */
 const CHUNK = Buffer.allocUnsafeSlow(65_536);
 
-/** One member of one room. */
+const NOTHING = Buffer.alloc(0);
+/** One for all: what makes an upgrade's answer this server's is not what is measured. */
+const UPGRADE_KEY = randomBytes(16).toString('base64');
+const UPGRADE_ACCEPT = createHash('sha1').update(`${UPGRADE_KEY}${WEBSOCKET_GUID}`).digest('base64');
+
+/** A session in one room. */
+interface Membership {
+  readonly room: RoomStream;
+  readonly reader: Reader;
+}
+
+/** One member of one room, or of several. */
 export class Session implements LineSink, Greeting, PublishingSession {
   readonly #run: Run;
+  /** The room that it publishes to. */
   readonly #room: RoomStream;
   readonly #reader: Reader;
+  /** All of its rooms, where they are several. */
+  readonly #memberships: ReadonlyMap<string, Membership> | undefined;
   readonly #framing: Framing;
   readonly #socket: Socket;
   #state: 'upgrading' | 'greeting' | 'live' | 'closed' = 'greeting';
   /** The beginning of a line whose end has not come. */
-  #partial = Buffer.allocUnsafeSlow(PARTIAL_BYTES);
+  #partial = NOTHING;
   #partialLength = 0;
-  #upgradeKey = '';
   /** Lines that came before `live`, and who waits for one. */
   readonly #greetingLines: string[] = [];
   #wake: (() => void) | undefined;
@@ -59,10 +72,11 @@ export class Session implements LineSink, Greeting, PublishingSession {
   /** For servers that answer in order. */
   #nextAnswer = 0;
 
-  private constructor(run: Run, room: RoomStream, index: number) {
+  private constructor(run: Run, rooms: readonly RoomStream[], index: number) {
     this.#run = run;
-    this.#room = room;
-    this.#reader = room.addReader();
+    const memberships = rooms.map((room): Membership => ({ room, reader: room.addReader() }));
+    ({ room: this.#room, reader: this.#reader } = memberships[0] as Membership);
+    if (rooms.length > 1) this.#memberships = new Map(memberships.map((one) => [one.room.name, one]));
     this.#framing =
       run.wire.framing === 'lines' ? new LineFraming(this) : new WebSocketFraming(this, (bytes) => this.#write(bytes));
     const callback = (length: number, chunk: Uint8Array): boolean => {
@@ -76,17 +90,20 @@ export class Session implements LineSink, Greeting, PublishingSession {
       noDelay: true,
       onread: { buffer: CHUNK, callback },
     });
-    this.#socket.on('error', (error) => run.fail(error));
+    this.#socket.on('error', (error) => {
+      if (this.#state !== 'closed') run.fail(error);
+    });
     this.#socket.on('close', () => {
       if (this.#state !== 'closed') run.fail(new Error('the server closed a connection'));
     });
   }
 
-  /** Connects, and joins the room. `index` counts the sessions of the run. */
-  static async open(run: Run, room: RoomStream, index: number): Promise<Session> {
-    const session = new Session(run, room, index);
-    if (run.wire.framing === 'websocket') session.#upgrade();
-    await session.converse((greeting) => run.wire.greet(greeting, index, room.name));
+  /** Connects, and joins the rooms; it publishes to the first. `index` counts the sessions of the run. */
+  static async open(run: Run, rooms: readonly RoomStream[], index: number): Promise<Session> {
+    const session = new Session(run, rooms, index);
+    if (run.wire.framing === 'websocket') await session.#upgrade();
+    const names = rooms.map(({ name }) => name);
+    await session.converse((greeting) => run.wire.greet(greeting, index, names));
     return session;
   }
 
@@ -107,6 +124,13 @@ export class Session implements LineSink, Greeting, PublishingSession {
   close(): void {
     this.#state = 'closed';
     this.#socket.destroy();
+  }
+
+  /** Reads nothing more, and leaves the connection open. Whatever the server does to it is right. */
+  stopReading(): void {
+    this.#state = 'closed';
+    this.#socket.pause();
+    this.#room.abandon(this.#reader);
   }
 
   /** Says goodbye, so that the server lets go of the session at once. Resolves when the connection is gone. */
@@ -163,6 +187,17 @@ export class Session implements LineSink, Greeting, PublishingSession {
     if (!endsLine) this.#keep(chunk, Math.max(at, wholeEnd), end);
   }
 
+  get expectsFrames(): boolean {
+    return this.#run.wire.onePublicationAFrame && this.#room.end > this.#reader.position;
+  }
+
+  frames(chunk: Buffer, start: number, end: number): number {
+    const before = this.#reader.received;
+    const taken = this.#room.matchFrames(this.#reader, chunk, start, end, this.#run.nowUs);
+    this.#run.deliveries += this.#reader.received - before;
+    return taken;
+  }
+
   #write(bytes: Buffer): void {
     this.#socket.write(bytes);
   }
@@ -188,13 +223,13 @@ export class Session implements LineSink, Greeting, PublishingSession {
   #lines(chunk: Buffer, start: number, end: number, impliedNewline: boolean): void {
     let at = start;
     const bytes = end - start + (impliedNewline ? 1 : 0);
-    const available = this.#room.end - this.#reader.position;
+    const available = this.#memberships === undefined ? this.#room.end - this.#reader.position : 0;
     const comparable = Math.min(bytes, available);
     if (comparable > 0) {
       const endsLine = impliedNewline && comparable === bytes;
       const compareEnd = endsLine ? end : start + comparable;
       if (this.#room.matches(this.#reader.position, chunk, start, compareEnd, endsLine)) {
-        this.#advance(comparable);
+        this.#run.deliveries += this.#room.advance(this.#reader, comparable, this.#run.nowUs);
         at = compareEnd;
       }
     }
@@ -208,24 +243,25 @@ export class Session implements LineSink, Greeting, PublishingSession {
 
   #line(chunk: Buffer, start: number, end: number): void {
     const bytes = end - start + 1;
-    const available = this.#room.end - this.#reader.position;
-    if (available >= bytes && this.#room.matches(this.#reader.position, chunk, start, end, true)) {
-      this.#advance(bytes);
+    const line = chunk.subarray(start, end);
+    const { room, reader } = this.#membershipOf(line);
+    const available = room.end - reader.position;
+    if (available >= bytes && room.matches(reader.position, chunk, start, end, true)) {
+      this.#run.deliveries += room.advance(reader, bytes, this.#run.nowUs);
       return;
     }
-    const line = chunk.subarray(start, end);
     if (this.#state === 'greeting') {
       this.#greetingLines.push(line.toString());
       this.#wake?.();
       return;
     }
-    const incoming = this.#run.wire.read(line, this.#room.name);
+    const incoming = this.#run.wire.read(line, room.name);
     if (incoming.kind === 'publication') {
       if (available > 0) throw new Error(`not what the room's other sessions received: ${line.toString()}`);
-      this.#room.extend(line, incoming.offset, incoming.epoch);
-      this.#advance(bytes);
+      room.extend(line, incoming.offset, incoming.epoch);
+      this.#run.deliveries += room.advance(reader, bytes, this.#run.nowUs);
     } else if (incoming.kind === 'answer') {
-      this.#run.window.answered(this.#publisherIndex, incoming.sequence ?? this.#nextAnswer++);
+      this.#run.window.answered(this.#publisherIndex, incoming.sequence ?? this.#nextAnswer++, this.#run.nowUs);
     } else if (incoming.kind === 'heartbeat') {
       this.send(incoming.text);
     } else {
@@ -233,8 +269,9 @@ export class Session implements LineSink, Greeting, PublishingSession {
     }
   }
 
-  #advance(bytes: number): void {
-    this.#run.deliveries += this.#room.advance(this.#reader, bytes, this.#run.nowUs);
+  #membershipOf(line: Buffer): Membership {
+    const room = this.#memberships && this.#run.wire.roomOf?.(line);
+    return (room !== undefined && this.#memberships?.get(room)) || { room: this.#room, reader: this.#reader };
   }
 
   /** Returns where the next line begins. */
@@ -255,7 +292,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
   #keep(chunk: Buffer, start: number, end: number): void {
     const length = this.#partialLength + end - start;
     if (length > this.#partial.length) {
-      const larger = Buffer.allocUnsafeSlow(2 * length);
+      const larger = Buffer.allocUnsafeSlow(Math.max(PARTIAL_BYTES, 2 * length));
       this.#partial.copy(larger, 0, 0, this.#partialLength);
       this.#partial = larger;
     }
@@ -263,18 +300,21 @@ export class Session implements LineSink, Greeting, PublishingSession {
     this.#partialLength = length;
   }
 
-  #upgrade(): void {
+  /** Resolves when the server has agreed: what comes sooner than that may be lost on it. */
+  #upgrade(): Promise<void> {
     this.#state = 'upgrading';
-    this.#upgradeKey = randomBytes(16).toString('base64');
     const lines = [
       `GET ${this.#run.wire.path} HTTP/1.1`,
       `Host: ${HOST}:${this.#run.port}`,
       'Connection: Upgrade',
       'Upgrade: websocket',
       'Sec-WebSocket-Version: 13',
-      `Sec-WebSocket-Key: ${this.#upgradeKey}`,
+      `Sec-WebSocket-Key: ${UPGRADE_KEY}`,
     ];
     this.#write(Buffer.from(`${lines.join('\r\n')}\r\n\r\n`));
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   #readUpgrade(chunk: Buffer, length: number): void {
@@ -284,11 +324,11 @@ export class Session implements LineSink, Greeting, PublishingSession {
     const headEnd = received.indexOf('\r\n\r\n');
     if (headEnd < 0) return;
     const head = received.toString('latin1', 0, headEnd);
-    const accept = createHash('sha1').update(`${this.#upgradeKey}${WEBSOCKET_GUID}`).digest('base64');
-    if (!head.startsWith('HTTP/1.1 101 ') || !head.includes(accept)) throw unexpected(head);
+    if (!head.startsWith('HTTP/1.1 101 ') || !head.includes(UPGRADE_ACCEPT)) throw unexpected(head);
     if (/sec-websocket-extensions/i.test(head)) throw new Error('the server chose a WebSocket extension');
     this.#partialLength = 0;
     this.#state = 'greeting';
+    this.#wake?.();
     const rest = Buffer.from(received.subarray(headEnd + 4));
     if (rest.length > 0) this.#framing.read(rest, rest.length);
   }

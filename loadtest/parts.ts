@@ -1,0 +1,8 @@
+import { ACCEPTS } from './accepts-part.ts';
+import { IDLE } from './idle-part.ts';
+import { LATENCY } from './latency-part.ts';
+import type { Part } from './part.ts';
+import { PUBLISH } from './publish-part.ts';
+import { FANOUT, ROOMS } from './speed-part.ts';
+
+export const PARTS: readonly Part[] = [FANOUT, ROOMS, IDLE, ACCEPTS, PUBLISH, LATENCY];
