@@ -3,7 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { BOUNDS } from '../../src/protocol/bounds.ts';
 import { type Client, TcpClient, WsClient } from './clients.ts';
-import { type GatewayProcess, startGateway, temporaryDirectory, UNLIMITED } from './gateway-process.ts';
+import { ENGINE, type GatewayProcess, startGateway, temporaryDirectory, UNLIMITED } from './gateway-process.ts';
+import { scrape } from './metrics-page.ts';
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 let gateway: GatewayProcess;
@@ -114,6 +115,30 @@ describe.each(Object.keys(transports) as (keyof typeof transports)[])('over %s',
     for (const client of [second, admitted]) client.close();
   });
 });
+
+/** Where the library cannot stop reading. */
+if (ENGINE === 'uws') {
+  test.each([
+    ['for one session', { TIDEGATE_INBOX_BYTES_MAX: '131072' }],
+    ['for all of them', { TIDEGATE_INBOX_BYTES_MAX: '2000000', TIDEGATE_INBOXES_BYTES_MAX: '1048576' }],
+  ])('commands that are not read are held up to a bound %s, and then the session ends', async (_, env) => {
+    await start({ TIDEGATE_LIMIT_COMMANDS: '1:20', ...env });
+    const neighbour = await WsClient.open(gateway.ports.http);
+    await neighbour.connect('neighbour');
+    const flood = await WsClient.open(gateway.ports.http);
+    await flood.connect('flood');
+    for (let id = 0; id < 9_000; id += 1) flood.send({ op: 'ping', id });
+    expect(await flood.disconnected()).toEqual({
+      push: 'disconnect',
+      code: 3003,
+      reason: 'too many commands wait',
+      reconnect: { afterMs: expect.any(Number) },
+    });
+    await neighbour.ok({ op: 'ping' });
+    expect((await scrape(gateway)).value('inbox_bytes')).toBe(0);
+    neighbour.close();
+  });
+}
 
 test('a WebSocket that is not admitted is told in the same write as the handshake', async () => {
   await start({ TIDEGATE_CONNECTIONS_MAX: '1' });
