@@ -69,7 +69,8 @@ export const ACCEPTS: Part = new AcceptsPart();
 function doorsOf(contenders: readonly Contender[]): Door[] {
   return contenders.flatMap((contender): Door[] => {
     const anonymous = { name: contender.name, contender, jwtSecret: undefined };
-    if (!contender.isTidegate) return [anonymous];
+    // A token costs the same on each transport.
+    if (!contender.isTidegate || contender.port === 'tcp') return [anonymous];
     return [anonymous, { name: `${contender.name}, JWT`, contender, jwtSecret: JWT_SECRET }];
   });
 }

@@ -43,8 +43,7 @@ async function perform(plan: OpenLoopPlan, fail: (error: Error) => void): Promis
   await idlers?.connect();
   const population = new Population(plan.port, wireOf(plan.wire), shape, fail);
   await population.connect();
-  const publishers = shape.rooms * shape.publishersPerRoom;
-  const schedule = new PublishSchedule(population.window, publishers, perSecond, fail);
+  const schedule = new PublishSchedule(population.window, perSecond, fail);
   const meter = new UsageMeter(plan);
   schedule.start();
   await sleep(plan.warmUpMs);

@@ -129,19 +129,22 @@ export class PublishWindow {
   }
 
   /**
-   * Has one publisher publish once, whatever the limit. It counts as sent at `scheduledUs`, a whole number, when it
-   * should have been: what the client itself was late by is part of its latency.
-   *
-   * @throws Error if the publisher has as many open as it may.
+   * Has the next publisher in turn that may publish once, whatever the limit. That counts as sent at `scheduledUs`, a
+   * whole number, when it should have been: what the client itself was late by is part of its latency. Returns false
+   * if all publishers have as many open as they may.
    */
-  publishAt(publisherIndex: number, scheduledUs: number): void {
-    const publisher = this.#publishers[publisherIndex] as Publisher;
-    if (publisher.next - publisher.oldestOpen >= OPEN_PER_PUBLISHER) {
-      throw new Error(`the server does not keep up: publisher ${publisherIndex} has ${OPEN_PER_PUBLISHER} open`);
+  publishAt(scheduledUs: number): boolean {
+    const publishers = this.#publishers;
+    for (let tried = 0; tried < publishers.length; tried++) {
+      const publisher = publishers[this.#turn] as Publisher;
+      this.#turn = (this.#turn + 1) % publishers.length;
+      if (publisher.next - publisher.oldestOpen >= OPEN_PER_PUBLISHER) continue;
+      publisher.due = 1;
+      this.#open++;
+      this.#send(publisher, scheduledUs);
+      return true;
     }
-    publisher.due = 1;
-    this.#open++;
-    this.#send(publisher, scheduledUs);
+    return false;
   }
 
   /** Sends as much as the limit allows, once this turn of the loop has read what there is to read. */
