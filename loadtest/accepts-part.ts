@@ -8,7 +8,7 @@ import { type Part, type PartReport, roundsOf } from './part.ts';
 import type { ServerExtras } from './server-process.ts';
 import { ratioTo, roundsDone, type Standing, summarize } from './standing.ts';
 import { spreadOf } from './statistics.ts';
-import { formatBounded, formatCount, formatMs, formatShare, formatSpread, formatTable } from './table.ts';
+import { formatBounded, formatCount, formatMs, formatRatio, formatShare, formatSpread, formatTable } from './table.ts';
 
 const RATIO_WANTED = 0.5;
 const ARRIVING_AT_ONCE = 64;
@@ -160,17 +160,8 @@ function acceptsMarks(standings: readonly AcceptsStanding[]): Mark[] {
 function acceptsMark(standing: AcceptsStanding, uws: AcceptsStanding): Mark {
   const mark = { part: 'accepts', wanted: `≥ ${RATIO_WANTED}× uws`, contender: standing.name };
   const ratio = ratioTo(standing, uws, acceptsOf);
-  if (ratio !== undefined && !ratio.isLowerBound) {
-    const measured = formatBounded(ratio, (value) => value.toFixed(2));
-    return { ...mark, verdict: verdictOf(ratio.spread.median >= RATIO_WANTED), measured };
-  }
-  // One of them was faster than the client: then what CPU time an accept takes says how many a whole core gives.
-  const ratios = standing.rounds.flatMap((round, index) => {
-    const other = uws.rounds[index];
-    return round && other ? [serverMicrosecondsOf(other) / serverMicrosecondsOf(round)] : [];
-  });
-  if (ratios.length === 0) return { ...mark, verdict: 'unknown', measured: 'no round of both' };
-  const spread = spreadOf(ratios);
-  const measured = `${formatSpread(spread, (value) => value.toFixed(2))} by the server's CPU time, since the client was the limit`;
-  return { ...mark, verdict: verdictOf(spread.median >= RATIO_WANTED), measured };
+  if (ratio === undefined) return { ...mark, verdict: 'unknown', measured: 'no round of both' };
+  const isReached = ratio.spread.median >= RATIO_WANTED;
+  const verdict = !isReached && ratio.isLowerBound ? 'unknown' : verdictOf(isReached);
+  return { ...mark, verdict, measured: formatRatio(ratio) };
 }

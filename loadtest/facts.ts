@@ -41,7 +41,8 @@ export function formatFacts({ machine, contenders, seconds, isQuick, settings }:
     'its embedded log has it on disk (fsync). Server and client have a core each, and CPU is the share of one.',
     `Publications have ${DATA_BYTES} bytes of data, and every delivery is verified: per session none was lost, doubled,`,
     'reordered or altered. A round is refused where the client was busy for more than 90 % of the time while the',
-    'server had some of its core left; ≥ marks a server of which all rounds were. Figures are medians [min–max] of the',
+    'server had some of its core left; ≥ marks a server of which all rounds were, and a ratio to such a one is taken by',
+    'what each does in a second of its CPU time (by CPU). Figures are medians [min–max] of the',
     `rounds, measured for ${seconds} s each in turn; ratios and differences are taken round by round.`,
   ];
   return lines.join('\n');

@@ -2,7 +2,7 @@ import { formatDisturbance } from './load-plan.ts';
 import { formatMark, type Mark, verdictOf } from './mark.ts';
 import type { Measurement, Workload } from './speed-plan.ts';
 import { ratioTo, roundsDone, type Standing, summarize } from './standing.ts';
-import { formatBounded, formatCount, formatMs, formatShare, formatTable } from './table.ts';
+import { formatBounded, formatCount, formatMs, formatRatio, formatShare, formatTable } from './table.ts';
 
 export type SpeedMeasurement = Measurement & { readonly deliveriesVerified: number };
 export type SpeedStanding = Standing<SpeedMeasurement>;
@@ -16,7 +16,6 @@ export interface SpeedWishes {
 }
 
 const deliveriesOf = (round: Measurement): number => round.deliveriesPerSecond;
-const timesText = (value: number): string => value.toFixed(2);
 
 export function formatSpeed(workload: Workload, standings: readonly SpeedStanding[], marks: readonly Mark[]): string {
   const socketIo = standings.find(({ name }) => name === 'socket.io');
@@ -42,8 +41,8 @@ export function formatSpeed(workload: Workload, standings: readonly SpeedStandin
     return [
       standing.name,
       formatBounded(speed, formatCount),
-      formatRatio(standing, socketIo),
-      formatRatio(standing, uws),
+      ratioCell(standing, socketIo),
+      ratioCell(standing, uws),
       formatMs(median(({ p50Ms }) => p50Ms)),
       formatMs(median(({ p99Ms }) => p99Ms)),
       formatShare(median(({ serverCpu }) => serverCpu)),
@@ -84,14 +83,13 @@ function speedMark(
     return { ...mark, verdict: 'unknown', measured: `${other.name} was held back by the client` };
   const p99Ms = summarize(standing, (round) => round.p99Ms).spread.median;
   const isReached = ratio.spread.median >= ratioWanted;
-  const measured = `${formatBounded(ratio, timesText)}${isBound ? `, p99 ${formatMs(p99Ms)} ms` : ''}`;
+  const measured = `${formatRatio(ratio)}${isBound ? `, p99 ${formatMs(p99Ms)} ms` : ''}`;
   // A lower bound below the mark doesn't say that it was missed.
   if (!isReached && ratio.isLowerBound) return { ...mark, verdict: 'unknown', measured: `${measured}, client-bound` };
   return { ...mark, verdict: verdictOf(isReached && p99Ms <= p99MaxMs), measured };
 }
 
-function formatRatio(standing: SpeedStanding, other: SpeedStanding | undefined): string {
+function ratioCell(standing: SpeedStanding, other: SpeedStanding | undefined): string {
   if (other === undefined || other.name === standing.name) return '';
-  const ratio = ratioTo(standing, other, deliveriesOf);
-  return ratio === undefined ? 'unknown' : formatBounded(ratio, timesText);
+  return formatRatio(ratioTo(standing, other, deliveriesOf));
 }

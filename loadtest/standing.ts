@@ -31,20 +31,31 @@ export function summarize<M extends Usage>(standing: Standing<M>, read: (round: 
   };
 }
 
+/** How many times as much one server does as another. */
+export interface Ratio extends Bounded {
+  /** The client held the other back: what each does in a second of its CPU time was compared instead. */
+  readonly isByCpu: boolean;
+}
+
 /**
- * How many times as much as the other server, round by round; undefined if no round of the other counts, since a
- * ratio to a lower bound says nothing.
+ * How many times as much as the other server, round by round. A ratio to a lower bound would say nothing: where the
+ * client held the other back in all rounds, what both do in a second of their CPU time is compared. Undefined if there
+ * is no round of both.
  */
 export function ratioTo<M extends Usage>(
   standing: Standing<M>,
   other: Standing<M>,
   read: (round: M) => number,
-): Bounded | undefined {
+): Ratio | undefined {
   const { isLowerBound, refused } = summarize(standing, read);
+  const isByCpu = roundsDone(other).every(isClientBound);
+  const value = (round: M): number => (isByCpu ? read(round) / round.serverCpu : read(round));
   const ratios = standing.rounds.flatMap((round, index) => {
     const otherRound = other.rounds[index];
-    if (round === undefined || otherRound === undefined || isClientBound(otherRound)) return [];
-    return isLowerBound || !isClientBound(round) ? [read(round) / read(otherRound)] : [];
+    if (round === undefined || otherRound === undefined) return [];
+    const counts = isByCpu || (!isClientBound(otherRound) && (isLowerBound || !isClientBound(round)));
+    return counts ? [value(round) / value(otherRound)] : [];
   });
-  return ratios.length === 0 ? undefined : { spread: spreadOf(ratios), isLowerBound, refused };
+  if (ratios.length === 0) return undefined;
+  return { spread: spreadOf(ratios), isLowerBound: isLowerBound && !isByCpu, refused, isByCpu };
 }

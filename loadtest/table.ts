@@ -1,4 +1,4 @@
-import type { Bounded } from './standing.ts';
+import type { Bounded, Ratio } from './standing.ts';
 import type { Spread } from './statistics.ts';
 
 /** A Markdown table. Columns of numbers are aligned to the right, the first to the left. */
@@ -21,6 +21,11 @@ export function formatSpread({ median, min, max }: Spread, format: (value: numbe
 
 export function formatBounded({ spread, isLowerBound }: Bounded, format: (value: number) => string): string {
   return (isLowerBound ? '≥ ' : '') + formatSpread(spread, format);
+}
+
+export function formatRatio(ratio: Ratio | undefined): string {
+  if (ratio === undefined) return 'unknown';
+  return formatBounded(ratio, (times) => times.toFixed(2)) + (ratio.isByCpu ? ' by CPU' : '');
 }
 
 export function formatCount(value: number): string {

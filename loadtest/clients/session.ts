@@ -55,8 +55,7 @@ interface Membership {
 export class Session implements LineSink, Greeting, PublishingSession {
   readonly #run: Run;
   /** The room that it publishes to. */
-  readonly #room: RoomStream;
-  readonly #reader: Reader;
+  readonly #own: Membership;
   /** All of its rooms, where they are several. */
   readonly #memberships: ReadonlyMap<string, Membership> | undefined;
   readonly #framing: Framing;
@@ -75,7 +74,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
   private constructor(run: Run, rooms: readonly RoomStream[], index: number) {
     this.#run = run;
     const memberships = rooms.map((room): Membership => ({ room, reader: room.addReader() }));
-    ({ room: this.#room, reader: this.#reader } = memberships[0] as Membership);
+    this.#own = memberships[0] as Membership;
     if (rooms.length > 1) this.#memberships = new Map(memberships.map((one) => [one.room.name, one]));
     this.#framing =
       run.wire.framing === 'lines' ? new LineFraming(this) : new WebSocketFraming(this, (bytes) => this.#write(bytes));
@@ -118,7 +117,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
   /** Makes this session one that publishes. */
   becomePublisher(roomIndex: number): void {
     this.#publisherIndex = this.#run.window.add(this, roomIndex);
-    this.#room.addPublisher(this.#publisherIndex);
+    this.#own.room.addPublisher(this.#publisherIndex);
   }
 
   close(): void {
@@ -130,7 +129,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
   stopReading(): void {
     this.#state = 'closed';
     this.#socket.pause();
-    this.#room.abandon(this.#reader);
+    this.#own.room.abandon(this.#own.reader);
   }
 
   /** Says goodbye, so that the server lets go of the session at once. Resolves when the connection is gone. */
@@ -171,7 +170,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
     let end = 0;
     for (let sequence = first; sequence < first + count; sequence++) {
       const start = end + header;
-      end = wire.writePublish(frames, start, this.#room.name, this.#publisherIndex, sequence, sentUs);
+      end = wire.writePublish(frames, start, this.#own.room.name, this.#publisherIndex, sequence, sentUs);
       this.#framing.seal(frames, start, end);
       end += trailer;
     }
@@ -188,13 +187,13 @@ export class Session implements LineSink, Greeting, PublishingSession {
   }
 
   get expectsFrames(): boolean {
-    return this.#run.wire.onePublicationAFrame && this.#room.end > this.#reader.position;
+    return this.#run.wire.onePublicationAFrame && this.#own.room.end > this.#own.reader.position;
   }
 
   frames(chunk: Buffer, start: number, end: number): number {
-    const before = this.#reader.received;
-    const taken = this.#room.matchFrames(this.#reader, chunk, start, end, this.#run.nowUs);
-    this.#run.deliveries += this.#reader.received - before;
+    const before = this.#own.reader.received;
+    const taken = this.#own.room.matchFrames(this.#own.reader, chunk, start, end, this.#run.nowUs);
+    this.#run.deliveries += this.#own.reader.received - before;
     return taken;
   }
 
@@ -223,13 +222,13 @@ export class Session implements LineSink, Greeting, PublishingSession {
   #lines(chunk: Buffer, start: number, end: number, impliedNewline: boolean): void {
     let at = start;
     const bytes = end - start + (impliedNewline ? 1 : 0);
-    const available = this.#memberships === undefined ? this.#room.end - this.#reader.position : 0;
+    const available = this.#memberships === undefined ? this.#own.room.end - this.#own.reader.position : 0;
     const comparable = Math.min(bytes, available);
     if (comparable > 0) {
       const endsLine = impliedNewline && comparable === bytes;
       const compareEnd = endsLine ? end : start + comparable;
-      if (this.#room.matches(this.#reader.position, chunk, start, compareEnd, endsLine)) {
-        this.#run.deliveries += this.#room.advance(this.#reader, comparable, this.#run.nowUs);
+      if (this.#own.room.matches(this.#own.reader.position, chunk, start, compareEnd, endsLine)) {
+        this.#run.deliveries += this.#own.room.advance(this.#own.reader, comparable, this.#run.nowUs);
         at = compareEnd;
       }
     }
@@ -243,13 +242,14 @@ export class Session implements LineSink, Greeting, PublishingSession {
 
   #line(chunk: Buffer, start: number, end: number): void {
     const bytes = end - start + 1;
-    const line = chunk.subarray(start, end);
-    const { room, reader } = this.#membershipOf(line);
+    const { room, reader } =
+      this.#memberships === undefined ? this.#own : this.#membershipOf(chunk.subarray(start, end));
     const available = room.end - reader.position;
     if (available >= bytes && room.matches(reader.position, chunk, start, end, true)) {
       this.#run.deliveries += room.advance(reader, bytes, this.#run.nowUs);
       return;
     }
+    const line = chunk.subarray(start, end);
     if (this.#state === 'greeting') {
       this.#greetingLines.push(line.toString());
       this.#wake?.();
@@ -270,8 +270,8 @@ export class Session implements LineSink, Greeting, PublishingSession {
   }
 
   #membershipOf(line: Buffer): Membership {
-    const room = this.#memberships && this.#run.wire.roomOf?.(line);
-    return (room !== undefined && this.#memberships?.get(room)) || { room: this.#room, reader: this.#reader };
+    const room = this.#run.wire.roomOf?.(line);
+    return (room === undefined ? undefined : this.#memberships?.get(room)) ?? this.#own;
   }
 
   /** Returns where the next line begins. */
