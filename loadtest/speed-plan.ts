@@ -66,13 +66,14 @@ export interface SpeedResult {
 export type Preference = (measurements: readonly Measurement[]) => Measurement;
 
 /**
- * Most deliveries/s among the windows that `isAllowed`; of windows that differ by less than 3 %, which noise can
- * explain, the smallest. A server that no window serves within that is measured with the smallest.
+ * Most deliveries/s among the windows that are allowed by the first test that allows any; of windows that differ by less
+ * than 3 %, which noise can explain, the smallest. A server that no window serves within any is measured with the
+ * smallest.
  */
-export function fastestOf(isAllowed: (measurement: Measurement) => boolean): Preference {
+export function fastestOf(...tests: readonly ((measurement: Measurement) => boolean)[]): Preference {
   return (measurements) => {
-    const allowed = measurements.filter(isAllowed);
-    const candidates = allowed.length > 0 ? allowed : measurements.slice(0, 1);
+    const allowed = tests.map((test) => measurements.filter(test)).find(({ length }) => length > 0);
+    const candidates = allowed ?? measurements.slice(0, 1);
     const most = Math.max(...candidates.map(({ deliveriesPerSecond }) => deliveriesPerSecond));
     return candidates.find(({ deliveriesPerSecond }) => deliveriesPerSecond >= 0.97 * most) as Measurement;
   };

@@ -318,9 +318,13 @@ export class Session implements LineSink, Greeting, PublishingSession {
   }
 
   #readUpgrade(chunk: Buffer, length: number): void {
-    this.#keep(chunk, 0, length);
-    if (this.#partialLength > UPGRADE_BYTES_MAX) throw new Error('an endless answer to the upgrade');
-    const received = this.#partial.subarray(0, this.#partialLength);
+    let received = chunk.subarray(0, length);
+    // Nearly always it comes whole.
+    if (this.#partialLength > 0 || received.indexOf('\r\n\r\n') < 0) {
+      this.#keep(chunk, 0, length);
+      if (this.#partialLength > UPGRADE_BYTES_MAX) throw new Error('an endless answer to the upgrade');
+      received = this.#partial.subarray(0, this.#partialLength);
+    }
     const headEnd = received.indexOf('\r\n\r\n');
     if (headEnd < 0) return;
     const head = received.toString('latin1', 0, headEnd);
