@@ -7,8 +7,7 @@ import type { OpenLoopPlan, OpenLoopResult } from './open-loop-load.ts';
 import type { BenchOptions } from './options.ts';
 import { type Part, type PartReport, roundsOf } from './part.ts';
 import type { PopulationShape } from './population.ts';
-import type { ServerExtras } from './server-process.ts';
-import { WITHOUT_LIMITS } from './server-process.ts';
+import { type ServerExtras, WITHOUT_LIMITS } from './server-process.ts';
 import { type Spread, spreadOf } from './statistics.ts';
 import { formatCount, formatMs, formatSpread, formatTable } from './table.ts';
 

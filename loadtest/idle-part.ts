@@ -4,7 +4,6 @@ import { type Bench, resultsOf } from './bench-run.ts';
 import type { Contender } from './contender.ts';
 import type { IdlePlan, IdleResult } from './idle-plan.ts';
 import { formatIdle, type IdleServer, type IdleStanding, idleMarks, idleServers } from './idle-report.ts';
-import { checkOpenFiles } from './open-files.ts';
 import type { BenchOptions } from './options.ts';
 import { type Part, type PartReport, roundsOf } from './part.ts';
 
@@ -34,7 +33,6 @@ class IdlePart implements Part {
 
   async run(bench: Bench): Promise<PartReport> {
     const { options } = bench;
-    checkOpenFiles(options.idle.sessions);
     const turns = await bench.takeTurns(
       this.name,
       this.#servers(options),

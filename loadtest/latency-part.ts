@@ -8,7 +8,7 @@ import { type Part, type PartReport, roundsOf } from './part.ts';
 import type { PopulationShape } from './population.ts';
 import { WITHOUT_LIMITS } from './server-process.ts';
 import { roundsDone, type Standing } from './standing.ts';
-import { spreadOf } from './statistics.ts';
+import { type Spread, spreadOf } from './statistics.ts';
 import { aboveSync, type BesideSync, plannedSyncMs, syncCells, takeTurnsBesideSync } from './sync-turn.ts';
 import { formatCount, formatMs, formatShare, formatSpread, formatTable } from './table.ts';
 
@@ -71,11 +71,11 @@ function punctual(standing: Standing<OpenLoopResult>): Standing<OpenLoopResult> 
   return { ...standing, rounds: standing.rounds.map((round) => (round && isOnTime(round) ? round : undefined)) };
 }
 
-function p50Above(standing: Standing<OpenLoopResult>, syncs: BesideSync<OpenLoopResult>['syncs']) {
+function p50Above(standing: Standing<OpenLoopResult>, syncs: BesideSync<OpenLoopResult>['syncs']): Spread | undefined {
   return aboveSync(punctual(standing), syncs, (round, sync) => round.p50Ms - sync.p50Ms);
 }
 
-function p99Above(standing: Standing<OpenLoopResult>, syncs: BesideSync<OpenLoopResult>['syncs']) {
+function p99Above(standing: Standing<OpenLoopResult>, syncs: BesideSync<OpenLoopResult>['syncs']): Spread | undefined {
   return aboveSync(punctual(standing), syncs, (round, sync) => round.p99Ms - sync.p99Ms);
 }
 

@@ -9,9 +9,3 @@ export function sessionsAllowed(): number {
   const max = /^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
   return Number(max) - OTHER_FILES;
 }
-
-/** @throws Error if a process may not have so many sessions. */
-export function checkOpenFiles(sessions: number): void {
-  const allowed = sessionsAllowed();
-  if (sessions > allowed) throw new Error(`${sessions} sessions: ${allowed} are allowed here (ulimit -n)`);
-}

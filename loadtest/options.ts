@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { PRESENCES, type Presence } from './clients/tidegate.ts';
 import { CONTENDERS, type Contender } from './contender.ts';
+import { sessionsAllowed } from './open-files.ts';
 import type { Part } from './part.ts';
 import { PUBLISHERS_MAX } from './publication-data.ts';
 
@@ -115,6 +116,8 @@ export function readOptions(args: readonly string[], parts: readonly Part[]): Be
   const sessions = integer('--sessions', values.sessions ?? (isQuick ? SESSIONS_QUICK : '10000'), SESSIONS_MAX);
   const sessionsPerRoom = integer('--room-size', values['room-size'], SESSIONS_PER_ROOM_MAX);
   if (sessions % sessionsPerRoom !== 0) throw new Error(`--sessions is a multiple of --room-size, ${sessionsPerRoom}`);
+  const sessionsMax = sessionsAllowed();
+  if (sessions > sessionsMax) throw new Error(`--sessions ${sessions}: ${sessionsMax} are allowed here (ulimit -n)`);
   if (sessions / sessionsPerRoom > PUBLISHERS_MAX) throw new Error(`more than ${PUBLISHERS_MAX} rooms`);
   const presences = pick(
     PRESENCES.map((name) => ({ name })),

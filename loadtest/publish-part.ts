@@ -7,6 +7,7 @@ import type { BenchOptions } from './options.ts';
 import { type Part, type PartReport, roundsOf } from './part.ts';
 import type { Measurement, Preference, Workload } from './speed-plan.ts';
 import { roundsDone, type Standing, summarize } from './standing.ts';
+import type { Spread } from './statistics.ts';
 import { aboveSync, type BesideSync, measureSync, plannedSyncMs, syncCells, takeTurnsBesideSync } from './sync-turn.ts';
 import { formatBounded, formatCount, formatMs, formatShare, formatSpread, formatTable } from './table.ts';
 
@@ -82,7 +83,7 @@ function withinOf(answerP99MaxMs: number): Preference {
   };
 }
 
-function p99Above(standing: Standing<PublishMeasurement>, { syncs }: Published) {
+function p99Above(standing: Standing<PublishMeasurement>, { syncs }: Published): Spread | undefined {
   return aboveSync(standing, syncs, (round, sync) => round.answerP99Ms - sync.p99Ms);
 }
 

@@ -9,6 +9,8 @@ export interface PublishingSession {
 
 /** Publications of one publisher that may be open: what tidegate's `publishesUnansweredMax` allows. */
 export const OPEN_PER_PUBLISHER = 32;
+/** Publications of a whole run that may be open: fewer than the 4,000 that tidegate lets wait for its log. */
+export const OPEN_MAX = 3_200;
 
 interface Publisher {
   readonly index: number;
@@ -131,9 +133,10 @@ export class PublishWindow {
   /**
    * Has the next publisher in turn that may publish once, whatever the limit. That counts as sent at `scheduledUs`, a
    * whole number, when it should have been: what the client itself was late by is part of its latency. Returns false
-   * if all publishers have as many open as they may.
+   * if as many are open as may be, of all or of each.
    */
   publishAt(scheduledUs: number): boolean {
+    if (this.#open >= OPEN_MAX) return false;
     const publishers = this.#publishers;
     for (let tried = 0; tried < publishers.length; tried++) {
       const publisher = publishers[this.#turn] as Publisher;

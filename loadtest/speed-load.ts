@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { wireOf } from './clients/wires.ts';
 import { runAsLoad } from './load-main.ts';
 import { Population } from './population.ts';
-import { OPEN_PER_PUBLISHER } from './publish-window.ts';
+import { OPEN_MAX, OPEN_PER_PUBLISHER } from './publish-window.ts';
 import type { CalibrationTask, Measurement, SpeedPlan, SpeedResult } from './speed-plan.ts';
 import { UsageMeter } from './usage-meter.ts';
 
@@ -16,8 +16,6 @@ const DRAIN_POLL_MS = 5;
 const QUIET_MS = 100;
 /** By so much, other load on the machine is not the reason. */
 const FAR_MORE = 2;
-/** Fewer than what tidegate lets wait for its log, 4,000: beyond that it refuses, as it should. */
-const WINDOW_MAX = 3_200;
 /** Calibration warms the server up with this many times its smallest window. */
 const WARM_UP_FACTOR = 8;
 
@@ -71,7 +69,7 @@ class SpeedRun {
   /** Widens the window until the median latency is far more than a window may cost. */
   async calibrate(task: CalibrationTask): Promise<Measurement[]> {
     const { rooms, publishersPerRoom, windowMin } = this.#plan.workload;
-    const windowMax = Math.min(WINDOW_MAX, rooms * publishersPerRoom * OPEN_PER_PUBLISHER);
+    const windowMax = Math.min(OPEN_MAX, rooms * publishersPerRoom * OPEN_PER_PUBLISHER);
     await this.measure(windowMin * WARM_UP_FACTOR, task.warmUpMs, 0);
     const measurements: Measurement[] = [];
     for (let window = windowMin; window <= windowMax; window *= task.stepFactor) {

@@ -74,7 +74,13 @@ export function aboveSync<M extends Usage>(
 }
 
 /** The disk's own latencies, as cells of a table. */
-export function syncCells(syncs: readonly (SyncResult | undefined)[], format: (ms: number) => string) {
+export interface SyncCells {
+  readonly name: string;
+  readonly p50: string;
+  readonly p99: string;
+}
+
+export function syncCells(syncs: readonly (SyncResult | undefined)[], format: (ms: number) => string): SyncCells {
   const done = syncs.filter((sync) => sync !== undefined);
   const median = (read: (sync: SyncResult) => number): string =>
     done.length === 0 ? '' : format(spreadOf(done.map(read)).median);

@@ -38,7 +38,7 @@ const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
  * All sockets read into this one buffer: each chunk is verified before the next read, and what is kept (part of a
  * line) is copied. So a delivery costs no allocation.
  */
-const CHUNK = Buffer.allocUnsafeSlow(65_536);
+const CHUNK = Buffer.allocUnsafeSlow(262_144);
 
 const NOTHING = Buffer.alloc(0);
 /** One for all: what makes an upgrade's answer this server's is not what is measured. */
