@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { REFUSALS_MAX } from '../../src/gateway/transport.ts';
 import { BOUNDS } from '../../src/protocol/bounds.ts';
 import { type Client, TcpClient, WsClient } from './clients.ts';
 import { ENGINE, type GatewayProcess, startGateway, temporaryDirectory, UNLIMITED } from './gateway-process.ts';
@@ -116,6 +118,30 @@ describe.each(Object.keys(transports) as (keyof typeof transports)[])('over %s',
   });
 });
 
+test.each(['tcp', 'http'] as const)(
+  'connections beyond those that are sent away are dropped, at the %s port',
+  async (port) => {
+    const [connectionsMax, beyond] = [5, 20];
+    await start({ TIDEGATE_CONNECTIONS_MAX: String(connectionsMax) });
+    let closed = 0;
+    const sockets = Array.from({ length: connectionsMax + REFUSALS_MAX + beyond }, () => {
+      const socket = connect(gateway.ports[port], '127.0.0.1');
+      socket.on('error', () => {});
+      return socket.on('close', () => {
+        closed += 1;
+      });
+    });
+    const dropped = async () => (await scrape(gateway)).value('connections_refused_total', { reason: 'dropped' });
+    await expect.poll(dropped, { timeout: 10_000 }).toBeGreaterThanOrEqual(beyond);
+    if (port === 'http') expect(closed).toBe(beyond);
+    for (const socket of sockets) socket.destroy();
+    // Those gone, there is room again.
+    const client = port === 'tcp' ? await TcpClient.open(gateway.ports.tcp) : await WsClient.open(gateway.ports.http);
+    await client.connect('ann');
+    client.close();
+  },
+);
+
 /** Where the library cannot stop reading. */
 if (ENGINE === 'uws') {
   test.each([
@@ -143,7 +169,6 @@ if (ENGINE === 'uws') {
 test('a WebSocket that is not admitted is told in the same write as the handshake', async () => {
   await start({ TIDEGATE_CONNECTIONS_MAX: '1' });
   const first = await WsClient.open(gateway.ports.http);
-  const { connect } = await import('node:net');
   const socket = connect(gateway.ports.http, '127.0.0.1');
   socket.write(
     `GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
