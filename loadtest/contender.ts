@@ -1,127 +1,87 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { startNode, stop } from './children.ts';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import type { WireName } from './load-plan.ts';
 
-const READY_MS_MAX = 20_000;
-const STOP_GRACE_MS = 5_000;
-/** What a server that fails says last is shown, this much of it. */
-const OUTPUT_CHARACTERS = 2_000;
-
-/** A server that takes part, by the wire that its clients speak. */
+/** A server that takes part. */
 export interface Contender {
-  readonly name: WireName;
+  readonly name: string;
   readonly what: string;
+  /** How its clients speak. */
+  readonly wire: WireName;
+  /** What node runs; it prints a line of JSON with `"msg":"ready"`, `pid` and its ports once it serves. */
   readonly script: string;
   /** Which of the ready line's ports its clients use. */
   readonly port: 'http' | 'tcp';
+  readonly env: Readonly<Record<string, string>>;
   readonly isTidegate: boolean;
+  /** Whether the server is a node process, whose garbage can be collected before its memory is read. */
+  readonly isNode: boolean;
 }
 
-const TIDEGATE = { script: '../dist/main.js', isTidegate: true } as const;
+const TIDEGATE = { script: '../dist/main.js', isTidegate: true, isNode: true } as const;
+const OTHER = { port: 'http', env: {}, isTidegate: false, isNode: true } as const;
+/** The program that must be on the PATH for Centrifugo to take part. */
+export const CENTRIFUGO = 'centrifugo';
 
-export const CONTENDERS: readonly Contender[] = [
-  { name: 'tidegate-ws', what: 'tidegate, WebSocket', port: 'http', ...TIDEGATE },
-  { name: 'tidegate-tcp', what: 'tidegate, NDJSON on TCP', port: 'tcp', ...TIDEGATE },
-  {
-    name: 'socket.io',
-    what: 'Socket.IO, WebSocket alone, io.to(room).emit',
-    script: './servers/socket-io.ts',
-    port: 'http',
-    isTidegate: false,
-  },
-  {
-    name: 'ws',
-    what: 'bare ws, send to each',
-    script: './servers/bare-ws.ts',
-    port: 'http',
-    isTidegate: false,
-  },
-];
-
-export interface RunningServer {
-  readonly pid: number;
-  readonly port: number;
-  /** What it said last. */
-  output(): string;
-  /** Stops the server and removes what it stored. */
-  stop(): Promise<void>;
-}
-
-/** How a server is to run beyond what all have in common. */
-export interface ServerExtras {
-  /** For node itself. */
-  readonly nodeOptions?: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
-}
-
-/** Starts a server on one core, with an empty data directory inside `directory`, and waits until it serves. */
-export async function startServer(
-  contender: Contender,
-  core: number,
-  directory: string,
-  { nodeOptions = [], env = {} }: ServerExtras = {},
-): Promise<RunningServer> {
-  const data = await mkdtemp(join(directory, 'tidegate-bench-'));
-  const child = startNode(core, [...nodeOptions, fileURLToPath(new URL(contender.script, import.meta.url))], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...tidegateSettings(data), ...env },
-  });
-  const stopAll = async (): Promise<void> => {
-    await stop(child, STOP_GRACE_MS);
-    await rm(data, { recursive: true, force: true });
-  };
-  let output = '';
-  const remember = (text: string): void => {
-    output = (output + text).slice(-OUTPUT_CHARACTERS);
-  };
-  child.stderr?.setEncoding('utf8').on('data', remember);
-  const ready = new Promise<Record<string, unknown>>((resolve, reject) => {
-    if (child.stdout === null) throw new Error('the server has no standard output');
-    createInterface(child.stdout).on('line', (line) => {
-      const message = readReady(line);
-      if (message === undefined) remember(`${line}\n`);
-      else resolve(message);
-    });
-    child.once('error', reject);
-    child.once('exit', (code, signal) => reject(new Error(`it ended with ${code ?? signal}`)));
-    setTimeout(() => reject(new Error(`not ready within ${READY_MS_MAX} ms`)), READY_MS_MAX).unref();
-  });
-  try {
-    const message = await ready;
-    const port = message[contender.port];
-    if (typeof port !== 'number' || child.pid === undefined) throw new Error('its ready line lacks a port');
-    return { pid: child.pid, port, output: () => output, stop: stopAll };
-  } catch (error) {
-    await stopAll();
-    throw new Error(`${contender.name} did not start: ${(error as Error).message}\n${output}`);
-  }
-}
-
-/**
- * For speed: the limits per session are off, since a few sessions publish what in life comes from many; durability and
- * everything else stay as they are by default.
- */
-export const WITHOUT_LIMITS: ServerExtras = {
-  env: { TIDEGATE_LIMIT_COMMANDS: '0', TIDEGATE_LIMIT_PUBLISHES: '0', TIDEGATE_LIMIT_BYTES: '0' },
+const CENTRIFUGO_CONTENDER: Contender = {
+  ...OTHER,
+  name: 'centrifugo',
+  what: 'Centrifugo, JSON over WebSocket, memory engine',
+  wire: 'centrifugo',
+  script: './servers/centrifugo.ts',
+  isNode: false,
 };
 
-/** Free ports and an empty log. */
-function tidegateSettings(data: string): Record<string, string> {
-  return {
-    TIDEGATE_HTTP_PORT: '0',
-    TIDEGATE_TCP_PORT: '0',
-    TIDEGATE_INTERNAL_PORT: '0',
-    TIDEGATE_DATA_DIR: data,
-    TIDEGATE_LOG_LEVEL: 'info',
-    TIDEGATE_WS_ENGINE: 'ws',
-  };
-}
+export const CONTENDERS: readonly Contender[] = [
+  {
+    ...TIDEGATE,
+    name: 'tidegate-uws',
+    what: 'tidegate, WebSocket on uWebSockets.js',
+    wire: 'tidegate-ws',
+    port: 'http',
+    env: { TIDEGATE_WS_ENGINE: 'uws' },
+  },
+  {
+    ...TIDEGATE,
+    name: 'tidegate-ws',
+    what: 'tidegate, WebSocket on ws',
+    wire: 'tidegate-ws',
+    port: 'http',
+    env: { TIDEGATE_WS_ENGINE: 'ws' },
+  },
+  {
+    ...TIDEGATE,
+    name: 'tidegate-tcp',
+    what: 'tidegate, NDJSON on TCP',
+    wire: 'tidegate-tcp',
+    port: 'tcp',
+    env: { TIDEGATE_WS_ENGINE: 'ws' },
+  },
+  {
+    ...OTHER,
+    name: 'socket.io',
+    what: 'Socket.IO on ws, WebSocket alone, io.to(room).emit',
+    wire: 'socket.io',
+    script: './servers/socket-io.ts',
+  },
+  { ...OTHER, name: 'ws', what: 'bare ws, send to each', wire: 'bare', script: './servers/bare-ws.ts' },
+  {
+    ...OTHER,
+    name: 'uws',
+    what: 'bare uWebSockets.js, publish to a topic',
+    wire: 'bare',
+    script: './servers/bare-uws.ts',
+  },
+  ...(isOnPath(CENTRIFUGO) ? [CENTRIFUGO_CONTENDER] : []),
+];
 
-function readReady(line: string): Record<string, unknown> | undefined {
-  if (!line.startsWith('{')) return undefined;
-  const message = JSON.parse(line) as Record<string, unknown>;
-  return message.msg === 'ready' ? message : undefined;
+function isOnPath(program: string): boolean {
+  return (process.env.PATH ?? '').split(delimiter).some((directory) => {
+    try {
+      accessSync(join(directory, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }

@@ -5,7 +5,7 @@
  * leads there. Only memory of the main thread's heap is seen, and what several hold counts for one of them.
  */
 import { readFileSync } from 'node:fs';
-import { formatTable } from './report.ts';
+import { formatTable } from './table.ts';
 
 interface Snapshot {
   readonly snapshot: {

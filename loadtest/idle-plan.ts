@@ -1,17 +1,13 @@
 import type { Presence } from './clients/tidegate.ts';
-import type { WireName } from './load-plan.ts';
+import type { LoadTarget } from './load-plan.ts';
 import type { KernelReading, MemoryReading } from './memory-reading.ts';
 
 /** What the bench tells a load process of idle sessions, and what comes back. All of it is plain JSON. */
 
-export interface IdlePlan {
-  readonly wire: WireName;
+export interface IdlePlan extends LoadTarget {
   readonly presence: Presence;
-  readonly port: number;
-  readonly serverPid: number;
   /** See servers/gc-on-signal.ts. */
   readonly memoryFile: string;
-  readonly clientCore: number;
   readonly rooms: number;
   readonly sessionsPerRoom: number;
   /** For how long nobody must be told of presence before the sessions are idle, and how long to wait beyond that. */

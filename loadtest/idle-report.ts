@@ -1,14 +1,15 @@
 import { PRESENCES, type Presence } from './clients/tidegate.ts';
 import type { Contender } from './contender.ts';
 import type { IdleResult } from './idle-plan.ts';
-import type { Machine } from './machine.ts';
+import { formatMark, type Mark, verdictOf } from './mark.ts';
 import type { MemoryReading } from './memory-reading.ts';
 import type { IdleOptions } from './options.ts';
-import { formatTable } from './report.ts';
-import { type Spread, spreadOf } from './statistics.ts';
+import { spreadOf } from './statistics.ts';
+import { formatCount, formatSpread, formatTable } from './table.ts';
 
-/** What a session may cost, beside what the kernel keeps for its connection. */
-const MARK_KB = 8;
+/** What a session may cost on each engine, beside what the kernel keeps for its connection, in the fullest presence. */
+const MARK_KB = { uws: 2.5, other: 7 } as const;
+const MARK_PRESENCE: Presence = 'full';
 /** Of fewer, what the process itself gains or loses meanwhile, a megabyte or so, blurs the figures. */
 const MARK_SESSIONS_MIN = 5_000;
 const KB = 1024;
@@ -26,12 +27,7 @@ export interface IdleStanding {
   readonly rounds: readonly IdleResult[];
 }
 
-export interface IdleFacts {
-  readonly machine: Machine;
-  readonly options: IdleOptions;
-}
-
-export function idleServers({ contenders, presences }: IdleOptions): IdleServer[] {
+export function idleServers(contenders: readonly Contender[], { presences }: IdleOptions): IdleServer[] {
   return contenders.flatMap((contender): IdleServer[] => {
     if (!contender.isTidegate) return [{ name: contender.name, contender, presence: 'off' }];
     return presences.map((presence) => ({ name: `${contender.name}, ${presence}`, contender, presence }));
@@ -44,36 +40,16 @@ const PRESENCE_WORDS: Record<Presence, string> = {
   hidden: 'hidden: they are not seen, and told nothing',
 };
 
-/** Ahead of the table: what was measured, and how. */
-export function formatIdleFacts({ machine, options }: IdleFacts): string {
-  const { sessions, sessionsPerRoom, contenders, presences, rounds, settleSeconds } = options;
+function formatMethod({ sessions, sessionsPerRoom, presences, settleSeconds }: IdleOptions): string[] {
   const modes = PRESENCES.filter((presence) => presences.includes(presence)).map((mode) => PRESENCE_WORDS[mode]);
-  const lines = [
-    `${machine.cores} cores, ${machine.architecture}, Linux, Node ${machine.node}.`,
-    `Servers: ${contenders.map(({ name, what }) => `${name} (${what})`).join('; ')}.`,
-    `Socket.IO ${machine.socketIo} and ws ${machine.ws} keep who is in a room, and have no presence. tidegate has the`,
-    `settings that are its defaults, with all its limits. Its presence is ${modes.join('; ')}.`,
-    '',
-    `${count(sessions)} sessions, each connected, in one room of ${sessionsPerRoom}, and silent but for answers to heartbeats. A server's`,
-    'process is new in each round; sessions have come and gone before its memory is read for the first time, and all',
-    `are there and know of each other, ${settleSeconds} s ago, when it is read again, each time after full garbage collections. A`,
-    'figure is the difference divided by the sessions. Resident is all of the process as the system counts it, its',
-    'threads included; anonymous leaves out the mapped code of programs. Heap and buffers are of the main thread, as',
-    'V8 counts them, and are part of anonymous; what is left of it are structures of C++, of the C library and free space.',
-    'Then one publication in each room shows that every session is there, and tidegate is asked who is in a sample of',
-    `rooms. Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds in turn'}; KB of 1,024 bytes.`,
-    '',
-    "The kernel's part is none of the process' memory, and stands apart: the growth of the whole machine's sockets, their",
-    'files and entries in epoll (/proc/slabinfo, for root only), halved, since both ends of each connection are here.',
-    'What it allocates by size for a connection is not in it.',
+  return [
+    `${formatCount(sessions)} sessions, each connected, in one room of ${sessionsPerRoom}, and silent, ${settleSeconds} s after all of them know of each`,
+    `other; what the server's process has grown by since it had none, divided by them. tidegate's presence is ${modes.join('; ')}.`,
   ];
-  return lines.join('\n');
 }
 
-export function formatIdleResults(
-  standings: readonly IdleStanding[],
-  { sessions, sessionsPerRoom }: IdleOptions,
-): string {
+export function formatIdle(standings: readonly IdleStanding[], options: IdleOptions, marks: readonly Mark[]): string {
+  const { sessions, sessionsPerRoom } = options;
   const header = [
     'server',
     'KB a session, resident',
@@ -88,7 +64,7 @@ export function formatIdleResults(
   ];
   const rows = standings.map(({ server, rounds }) => {
     const perSession = (key: keyof MemoryReading): string =>
-      formatKb(spreadOf(rounds.map((round) => growth(round, key, sessions))));
+      formatSpread(spreadOf(rounds.map((round) => growth(round, key, sessions))), formatKb);
     return [
       server.name,
       perSession('rss'),
@@ -98,23 +74,29 @@ export function formatIdleResults(
       perSession('arrayBuffers'),
       formatKernel(rounds, sessions),
       (spreadOf(rounds.map(({ before }) => before.rss)).median / KB / KB).toFixed(0),
-      count(spreadOf(rounds.map(({ connectMs }) => Math.round((sessions * 1000) / connectMs))).median),
-      count(rounds.reduce((sum, { roomsChecked }) => sum + roomsChecked, 0)),
+      formatCount(spreadOf(rounds.map(({ connectMs }) => Math.round((sessions * 1000) / connectMs))).median),
+      formatCount(rounds.reduce((sum, { roomsChecked }) => sum + roomsChecked, 0)),
     ];
   });
-  const title = `## idle: ${count(sessions)} sessions in rooms of ${sessionsPerRoom}`;
-  return [title, '', formatTable(header, rows), '', ...formatMarks(standings, sessions)].join('\n').trimEnd();
+  const title = `## idle: ${formatCount(sessions)} sessions in rooms of ${sessionsPerRoom}`;
+  return [title, '', ...formatMethod(options), '', formatTable(header, rows), '', ...marks.map(formatMark)].join('\n');
 }
 
-function formatMarks(standings: readonly IdleStanding[], sessions: number): string[] {
+export function idleMarks(standings: readonly IdleStanding[], { sessions }: IdleOptions): Mark[] {
   return standings
-    .filter(({ server }) => server.contender.isTidegate)
-    .map(({ server, rounds }) => {
+    .filter(({ server }) => server.contender.isTidegate && server.presence === MARK_PRESENCE)
+    .map(({ server: { name, contender }, rounds }) => {
+      const isUws = contender.env.TIDEGATE_WS_ENGINE === 'uws';
+      const maxKb = isUws ? MARK_KB.uws : MARK_KB.other;
       const spread = spreadOf(rounds.map((round) => growth(round, 'rss', sessions)));
-      const isReached = spread.median <= MARK_KB;
-      const verdict =
-        sessions < MARK_SESSIONS_MIN ? 'unknown (too few sessions)' : isReached ? 'reached' : 'not reached';
-      return `Mark: ≤ ${MARK_KB} KB a session above the kernel's, ${server.name}: ${verdict} (${formatKb(spread)})`;
+      const isUnknown = sessions < MARK_SESSIONS_MIN;
+      return {
+        part: 'idle',
+        wanted: `≤ ${maxKb} KB a session above the kernel's`,
+        contender: name,
+        verdict: isUnknown ? 'unknown' : verdictOf(spread.median <= maxKb),
+        measured: `${formatSpread(spread, formatKb)} KB${isUnknown ? ', too few sessions' : ''}`,
+      };
     });
 }
 
@@ -128,13 +110,9 @@ function formatKernel(rounds: readonly IdleResult[], sessions: number): string {
     // Buffers are left to the JSON: others' data on their way would blur what idle sessions have none of.
     return [(after.sockets - before.sockets) / 2 / sessions / KB];
   });
-  return kb.length === 0 ? 'unknown' : formatKb(spreadOf(kb));
+  return kb.length === 0 ? 'unknown' : formatSpread(spreadOf(kb), formatKb);
 }
 
-function formatKb({ median, min, max }: Spread): string {
-  return `${median.toFixed(2)} [${min.toFixed(2)}–${max.toFixed(2)}]`;
-}
-
-function count(value: number): string {
-  return value.toLocaleString('en-US');
+function formatKb(kb: number): string {
+  return kb.toFixed(2);
 }

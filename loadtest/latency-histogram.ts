@@ -21,11 +21,16 @@ export class LatencyHistogram {
     this.#counts.fill(0);
   }
 
-  /** The latency in µs that `share` (0–1) of the recorded ones did not exceed; 0 if there are none. */
-  quantileUs(share: number): number {
+  /** How many were recorded. */
+  get count(): number {
     let total = 0;
     for (const count of this.#counts) total += count;
-    let left = Math.ceil(total * share);
+    return total;
+  }
+
+  /** The latency in µs that `share` (0–1) of the recorded ones did not exceed; 0 if there are none. */
+  quantileUs(share: number): number {
+    let left = Math.ceil(this.count * share);
     if (left === 0) return 0;
     for (let index = 0; index < BUCKETS; index++) {
       left -= this.#counts[index] as number;

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { startNode, stop } from './children.ts';
 import type { LoadFailure } from './load-plan.ts';
@@ -18,20 +19,21 @@ export async function runLoad<Result extends { readonly kind: 'done' }>(
   const child = startNode(plan.clientCore, [path, JSON.stringify(plan)], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
-  let timer: NodeJS.Timeout | undefined;
-  const result = new Promise<Result>((resolve, reject) => {
-    child.once('message', (message: Result | LoadFailure) => {
-      if (message.kind === 'done') resolve(message);
-      else reject(new Error(message.reason));
-    });
-    child.once('error', reject);
-    child.once('exit', (code, signal) => reject(new Error(`the load process ended with ${code ?? signal}`)));
-    timer = setTimeout(() => reject(new Error(`the load process took longer than ${timeoutMs} ms`)), timeoutMs);
+  let message: Result | LoadFailure | undefined;
+  child.once('message', (value: Result | LoadFailure) => {
+    message = value;
   });
+  const signal = AbortSignal.timeout(timeoutMs);
   try {
-    return await result;
+    // It ends by itself, and so writes the profile that NODE_OPTIONS may have asked for.
+    await Promise.all([once(child, 'exit', { signal }), once(child, 'disconnect', { signal })]);
+  } catch (error) {
+    if (signal.aborted) throw new Error(`the load process took longer than ${timeoutMs} ms`);
+    throw error;
   } finally {
-    clearTimeout(timer);
     await stop(child, STOP_GRACE_MS);
   }
+  if (message === undefined) throw new Error(`the load process ended with ${child.exitCode ?? child.signalCode}`);
+  if (message.kind === 'failed') throw new Error(message.reason);
+  return message;
 }

@@ -10,6 +10,7 @@ export interface Machine {
   readonly node: string;
   readonly socketIo: string;
   readonly ws: string;
+  readonly uws: string;
   /** Of the data directory. */
   readonly fileSystem: string;
   /** Median of appending 4 KiB and syncing them, idle. */
@@ -34,6 +35,7 @@ export function describeMachine(directory: string): Machine {
     node: process.version,
     socketIo: versionOf('socket.io'),
     ws: versionOf('ws'),
+    uws: versionOf('uWebSockets.js'),
     fileSystem: FILE_SYSTEMS[statfsSync(directory).type] ?? 'unknown',
     syncMs: measureSyncMs(directory),
   };

@@ -58,6 +58,11 @@ export class MemoryMeter {
   }
 }
 
+/** Resident memory of a process as it is, garbage included. */
+export function residentBytes(pid: number): number {
+  return 1024 * Number(/^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+}
+
 export function readKernel(): KernelReading {
   const pages = /^TCP: .* mem (\d+)$/m.exec(readFileSync('/proc/net/sockstat', 'utf8'))?.[1];
   return { sockets: readSocketCaches(), buffers: PAGE_BYTES * Number(pages) };

@@ -1,28 +1,28 @@
 import { parseArgs } from 'node:util';
 import { PRESENCES, type Presence } from './clients/tidegate.ts';
 import { CONTENDERS, type Contender } from './contender.ts';
+import { sessionsAllowed } from './open-files.ts';
+import type { Part } from './part.ts';
 import { PUBLISHERS_MAX } from './publication-data.ts';
-import { type BenchWorkload, WORKLOADS } from './workload.ts';
 
-interface CommonOptions {
+export interface BenchOptions {
+  readonly parts: readonly Part[];
   readonly contenders: readonly Contender[];
-  readonly rounds: number;
+  /** Of every part; undefined: each has its own number. */
+  readonly rounds: number | undefined;
+  /** Length of a measuring window. */
+  readonly seconds: number;
+  /** Fewer, shorter steps, for a look. */
+  readonly isQuick: boolean;
+  /** Publications open at once in the closed loops; undefined: found by calibration. */
+  readonly window: number | undefined;
+  readonly idle: IdleOptions;
   readonly json: string | undefined;
   /** Where the servers' data directories are made; undefined: the system's place for temporary files. */
   readonly directory: string | undefined;
 }
 
-export interface SpeedOptions extends CommonOptions {
-  readonly part: 'speed';
-  readonly workloads: readonly BenchWorkload[];
-  /** Length of a measuring window. */
-  readonly seconds: number;
-  /** Publications open at once; undefined: found by calibration. */
-  readonly window: number | undefined;
-}
-
-export interface IdleOptions extends CommonOptions {
-  readonly part: 'idle';
+export interface IdleOptions {
   readonly sessions: number;
   readonly sessionsPerRoom: number;
   /** Of tidegate, each measured by itself. */
@@ -32,44 +32,42 @@ export interface IdleOptions extends CommonOptions {
   readonly snapshots: string | undefined;
 }
 
-export type Options = { readonly part: 'help' } | SpeedOptions | IdleOptions;
-
 const ROUNDS_MAX = 20;
 const SECONDS_MAX = 60;
+const SECONDS = '3';
+const SECONDS_QUICK = '1';
 const WINDOW_MAX = 100_000;
 const SESSIONS_MAX = 100_000;
+const SESSIONS_QUICK = '2000';
 const SESSIONS_PER_ROOM_MAX = 500;
 const SETTLE_SECONDS_MAX = 600;
-const IDLE = 'idle';
 
-export const HELP = `Usage: npm run bench -- [options] [workload …]
-       npm run bench -- idle [options]
+export function helpOf(parts: readonly Part[]): string {
+  const lines = parts.map(({ name, what, rounds }) => `  ${name.padEnd(20)} ${what} (${rounds} rounds)`);
+  return `Usage: npm run bench -- [options] [part …]
 
-Compares tidegate with Socket.IO and bare ws. The first form measures speed: publications of 128 bytes, delivered
-to all members of a room. The second measures memory: what a session costs that is connected, has joined a room
-and says nothing. The server has one core for itself, the load client another. Needs Linux (taskset, /proc) and two
-cores; where other processes use them too, figures of speed suffer and those of memory do not.
+Measures tidegate beside other servers. The server has one core for itself, the load client another. Needs Linux
+(taskset, /proc) and two cores; where other processes use them too, figures of speed suffer. Prints Markdown on
+standard output, and on standard error what it is doing.
 
-Workloads (default: all)
-  fanout               1 room of 1,000 sessions, 100 of which publish
-  rooms                250 rooms of 4 sessions, all of which publish
+Parts (default: all)
+${lines.join('\n')}
 
-Options of both
-  --rounds N           rounds, in each of which every server has its turn (default 3, at most ${ROUNDS_MAX})
+Options
+  --quick              a look: one round each, short and small
+  --rounds N           rounds of every part, in each of which every server has its turn (at most ${ROUNDS_MAX})
+  --seconds S          measuring window of a turn (default ${SECONDS}, at most ${SECONDS_MAX})
   --only NAMES         servers, separated by commas: ${CONTENDERS.map(({ name }) => name).join(', ')}
+  --window N           publications open at once in the closed loops (fanout, rooms, publish), for every server; by
+                       default each server is measured with the window that serves it best, found by calibration
   --directory DIR      where data directories are made, for another disk (default: the system's temporary one)
   --json FILE          writes every measurement there
   --help               this text
 
-Options of speed
-  --seconds S          measuring window of a turn (default 4, at most ${SECONDS_MAX})
-  --window N           publications open at once in the run, for every server; by default each server is
-                       measured with the window that serves it best, found by calibration
-
 Options of idle
   --sessions N         a multiple of --room-size (default 10000); server and client have a file open for each
   --room-size N        sessions of a room (default 10, at most ${SESSIONS_PER_ROOM_MAX})
-  --presence MODES     how tidegate's sessions take part in presence, separated by commas (default full,off):
+  --presence MODES     how tidegate's sessions take part in presence, separated by commas (default full):
                        full: seen, and told who comes and goes; off: seen, and told nothing; hidden: neither
   --settle S           how long the sessions are left alone before memory is read (default 2); 40 lets
                        heartbeats come by
@@ -78,73 +76,70 @@ Options of idle
                        with few sessions and with many, what a session is made of
 
 Environment
-  TIDEGATE_*           passed on to tidegate, but for ports and data directory, and in speed limits per session
+  TIDEGATE_*           passed on to tidegate, but for ports, data directory and engine, and, but in idle, limits per
+                       session
+  NODE_OPTIONS         passed on to servers and clients: --cpu-prof --cpu-prof-dir=DIR profiles them
+  PATH                 where centrifugo stands on it, it takes part too
 
 Exit code: 0 even if a mark was missed; 1 if a delivery was lost, doubled, reordered or altered, if a session ended
 or presence was wrong, if a server failed, or if the options are wrong.
 `;
+}
 
-/** Those that belong to one part alone. */
-const SPEED_OPTIONS = ['seconds', 'window'] as const;
-const IDLE_OPTIONS = ['sessions', 'room-size', 'presence', 'settle', 'snapshots'] as const;
-
-/** @throws Error in words for the user. */
-export function readOptions(args: readonly string[]): Options {
+/**
+ * Undefined if help was asked for.
+ *
+ * @throws Error in words for the user.
+ */
+export function readOptions(args: readonly string[], parts: readonly Part[]): BenchOptions | undefined {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
     options: {
-      rounds: { type: 'string', default: '3' },
-      only: { type: 'string' },
-      json: { type: 'string' },
-      directory: { type: 'string' },
       help: { type: 'boolean', default: false },
+      quick: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
       seconds: { type: 'string' },
+      only: { type: 'string' },
       window: { type: 'string' },
+      directory: { type: 'string' },
+      json: { type: 'string' },
       sessions: { type: 'string' },
-      'room-size': { type: 'string' },
-      presence: { type: 'string' },
-      settle: { type: 'string' },
+      'room-size': { type: 'string', default: '10' },
+      presence: { type: 'string', default: 'full' },
+      settle: { type: 'string', default: '2' },
       snapshots: { type: 'string' },
     },
   });
-  if (values.help) return { part: 'help' };
-  const isIdle = positionals.includes(IDLE);
-  if (isIdle && positionals.length > 1) throw new Error(`${IDLE} is measured by itself`);
-  const foreign = (isIdle ? SPEED_OPTIONS : IDLE_OPTIONS).find((name) => values[name] !== undefined);
-  if (foreign !== undefined) throw new Error(`--${foreign} is an option of ${isIdle ? 'speed' : IDLE}`);
-  const common = {
-    contenders: pick(CONTENDERS, values.only?.split(',') ?? [], 'server'),
-    rounds: integer('--rounds', values.rounds, ROUNDS_MAX),
-    json: values.json,
-    directory: values.directory,
-  };
-  if (!isIdle) {
-    return {
-      part: 'speed',
-      ...common,
-      workloads: pick(WORKLOADS, positionals, 'workload'),
-      seconds: integer('--seconds', values.seconds ?? '4', SECONDS_MAX),
-      window: values.window === undefined ? undefined : integer('--window', values.window, WINDOW_MAX),
-    };
-  }
-  const sessions = integer('--sessions', values.sessions ?? '10000', SESSIONS_MAX);
-  const sessionsPerRoom = integer('--room-size', values['room-size'] ?? '10', SESSIONS_PER_ROOM_MAX);
+  if (values.help) return undefined;
+  const { quick: isQuick } = values;
+  const sessions = integer('--sessions', values.sessions ?? (isQuick ? SESSIONS_QUICK : '10000'), SESSIONS_MAX);
+  const sessionsPerRoom = integer('--room-size', values['room-size'], SESSIONS_PER_ROOM_MAX);
   if (sessions % sessionsPerRoom !== 0) throw new Error(`--sessions is a multiple of --room-size, ${sessionsPerRoom}`);
+  const sessionsMax = sessionsAllowed();
+  if (sessions > sessionsMax) throw new Error(`--sessions ${sessions}: ${sessionsMax} are allowed here (ulimit -n)`);
   if (sessions / sessionsPerRoom > PUBLISHERS_MAX) throw new Error(`more than ${PUBLISHERS_MAX} rooms`);
-  const named = pick(
+  const presences = pick(
     PRESENCES.map((name) => ({ name })),
-    (values.presence ?? 'full,off').split(','),
+    values.presence.split(','),
     'presence',
   );
   return {
-    part: 'idle',
-    ...common,
-    sessions,
-    sessionsPerRoom,
-    presences: named.map(({ name }) => name),
-    settleSeconds: integer('--settle', values.settle ?? '2', SETTLE_SECONDS_MAX),
-    snapshots: values.snapshots,
+    parts: pick(parts, positionals, 'part'),
+    contenders: pick(CONTENDERS, values.only?.split(',') ?? [], 'server'),
+    rounds: values.rounds === undefined ? undefined : integer('--rounds', values.rounds, ROUNDS_MAX),
+    seconds: integer('--seconds', values.seconds ?? (isQuick ? SECONDS_QUICK : SECONDS), SECONDS_MAX),
+    isQuick,
+    window: values.window === undefined ? undefined : integer('--window', values.window, WINDOW_MAX),
+    idle: {
+      sessions,
+      sessionsPerRoom,
+      presences: presences.map(({ name }) => name),
+      settleSeconds: integer('--settle', values.settle, SETTLE_SECONDS_MAX),
+      snapshots: values.snapshots,
+    },
+    json: values.json,
+    directory: values.directory,
   };
 }
 

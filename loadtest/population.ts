@@ -4,7 +4,7 @@ import { LatencyHistogram } from './latency-histogram.ts';
 import { PublishWindow } from './publish-window.ts';
 import { RoomStream } from './room-stream.ts';
 
-const CONNECTING_AT_ONCE = 32;
+const CONNECTING_AT_ONCE = 64;
 
 /** Who is to be there. */
 export interface PopulationShape {
@@ -12,9 +12,17 @@ export interface PopulationShape {
   readonly sessionsPerRoom: number;
   /** Members of each room that publish. */
   readonly publishersPerRoom: number;
+  /**
+   * By default each session is in one room. Woven, there are as many sessions as rooms, and each is in as many rooms
+   * as a room has members, one of which it publishes to: so there are more rooms than a process may have connections.
+   */
+  readonly isWoven?: boolean;
+  /** Numbers of the first room and session, for several populations of one server. */
+  readonly firstRoom?: number;
+  readonly firstSession?: number;
 }
 
-/** All sessions of a load process against one server, each in its room, and what they have received. */
+/** All sessions of a load process against one server, in their rooms, and what they have received. */
 export class Population implements Run {
   readonly port: number;
   readonly wire: Wire;
@@ -37,23 +45,31 @@ export class Population implements Run {
     this.window = new PublishWindow(shape.rooms * shape.publishersPerRoom, shape.sessionsPerRoom, this.histogram);
   }
 
+  get sessions(): readonly Session[] {
+    return this.#sessions;
+  }
+
   async connect(): Promise<void> {
-    const { rooms, sessionsPerRoom, publishersPerRoom } = this.#shape;
+    const { rooms, sessionsPerRoom, publishersPerRoom, isWoven = false, firstRoom = 0 } = this.#shape;
     for (let index = 0; index < rooms; index++) {
-      this.#rooms.push(new RoomStream(index, `room-${String(index).padStart(4, '0')}`, this.wire, this.window));
+      const name = `room-${String(firstRoom + index).padStart(5, '0')}`;
+      this.#rooms.push(new RoomStream(index, name, this.wire, this.window));
     }
-    const total = rooms * sessionsPerRoom;
-    for (let first = 0; first < total; first += CONNECTING_AT_ONCE) {
-      const count = Math.min(CONNECTING_AT_ONCE, total - first);
-      const opening = Array.from({ length: count }, (_, index) => this.#open(first + index));
-      this.#sessions.push(...(await Promise.all(opening)));
-    }
+    const total = isWoven ? rooms : rooms * sessionsPerRoom;
+    let next = 0;
+    const connectSome = async (): Promise<void> => {
+      while (next < total) {
+        const index = next++;
+        this.#sessions[index] = await this.#open(index);
+      }
+    };
+    await Promise.all(Array.from({ length: CONNECTING_AT_ONCE }, connectSome));
     // Members of a room are neighbours; those who publish are spread evenly among them.
     const stride = Math.floor(sessionsPerRoom / publishersPerRoom);
     for (const [index, session] of this.#sessions.entries()) {
-      const member = index % sessionsPerRoom;
+      const member = isWoven ? 0 : index % sessionsPerRoom;
       const publishes = member % stride === 0 && member / stride < publishersPerRoom;
-      if (publishes) session.becomePublisher(Math.floor(index / sessionsPerRoom));
+      if (publishes) session.becomePublisher(isWoven ? index : Math.floor(index / sessionsPerRoom));
     }
   }
 
@@ -85,7 +101,11 @@ export class Population implements Run {
   }
 
   #open(index: number): Promise<Session> {
-    const room = this.#rooms[Math.floor(index / this.#shape.sessionsPerRoom)] as RoomStream;
-    return Session.open(this, room, index);
+    const { rooms, sessionsPerRoom, isWoven = false, firstSession = 0 } = this.#shape;
+    const indexes = isWoven
+      ? Array.from({ length: sessionsPerRoom }, (_, step) => (index + step) % rooms)
+      : [Math.floor(index / sessionsPerRoom)];
+    const joined = indexes.map((room) => this.#rooms[room] as RoomStream);
+    return Session.open(this, joined, firstSession + index);
   }
 }

@@ -14,11 +14,5 @@ export class Progress {
 }
 
 function toSeconds(ms: number): string {
-  return (ms / 1000).toFixed(0).padStart(3);
-}
-
-/** The servers in the order of a round: each begins with another one, so that none always follows the same one. */
-export function inTurn<T>(all: readonly T[], round: number): T[] {
-  const first = round % Math.max(1, all.length);
-  return [...all.slice(first), ...all.slice(0, first)];
+  return (ms / 1000).toFixed(0).padStart(4);
 }

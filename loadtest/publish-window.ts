@@ -1,4 +1,4 @@
-import type { LatencyHistogram } from './latency-histogram.ts';
+import { LatencyHistogram } from './latency-histogram.ts';
 import { PUBLISHERS_MAX } from './publication-data.ts';
 
 /** A session that publishes, as the window sees it. */
@@ -9,6 +9,8 @@ export interface PublishingSession {
 
 /** Publications of one publisher that may be open: what tidegate's `publishesUnansweredMax` allows. */
 export const OPEN_PER_PUBLISHER = 32;
+/** Publications of a whole run that may be open: fewer than the 4,000 that tidegate lets wait for its log. */
+export const OPEN_MAX = 3_200;
 
 interface Publisher {
   readonly index: number;
@@ -36,7 +38,10 @@ export class PublishWindow {
   /** Publications sent in the whole run. */
   sent = 0;
   readonly #publishers: Publisher[] = [];
+  /** Of deliveries. */
   readonly #histogram: LatencyHistogram;
+  /** From sending a publication to its answer. */
+  readonly answerHistogram = new LatencyHistogram();
   /** By place, see `placeOf`: when its publication was sent; µs. */
   readonly #sentUs: Float64Array;
   /** By place: deliveries, plus one for the answer, that its publication still waits for. */
@@ -98,8 +103,13 @@ export class PublishWindow {
     this.#settle(place);
   }
 
+  /** One session will never receive the publication in `place`. */
+  forgone(place: number): void {
+    this.#settle(place);
+  }
+
   /** @throws Error if the publication is not open, or was answered before. */
-  answered(publisherIndex: number, sequence: number): void {
+  answered(publisherIndex: number, sequence: number, nowUs: number): void {
     const publisher = this.#publishers[publisherIndex];
     const place = publisherIndex * OPEN_PER_PUBLISHER + (sequence % OPEN_PER_PUBLISHER);
     const isOpen = publisher !== undefined && sequence >= publisher.oldestOpen && sequence < publisher.next;
@@ -107,6 +117,7 @@ export class PublishWindow {
       throw new Error(`publisher ${publisherIndex} got an answer for ${sequence}, which waits for none`);
     }
     this.#answered[place] = 1;
+    this.answerHistogram.record(nowUs - (this.#sentUs[place] as number));
     this.#settle(place);
   }
 
@@ -117,6 +128,26 @@ export class PublishWindow {
       this.#open++;
       this.#send(publisher);
     }
+  }
+
+  /**
+   * Has the next publisher in turn that may publish once, whatever the limit. That counts as sent at `scheduledUs`, a
+   * whole number, when it should have been: what the client itself was late by is part of its latency. Returns false
+   * if as many are open as may be, of all or of each.
+   */
+  publishAt(scheduledUs: number): boolean {
+    if (this.#open >= OPEN_MAX) return false;
+    const publishers = this.#publishers;
+    for (let tried = 0; tried < publishers.length; tried++) {
+      const publisher = publishers[this.#turn] as Publisher;
+      this.#turn = (this.#turn + 1) % publishers.length;
+      if (publisher.next - publisher.oldestOpen >= OPEN_PER_PUBLISHER) continue;
+      publisher.due = 1;
+      this.#open++;
+      this.#send(publisher, scheduledUs);
+      return true;
+    }
+    return false;
   }
 
   /** Sends as much as the limit allows, once this turn of the loop has read what there is to read. */
@@ -165,9 +196,8 @@ export class PublishWindow {
     for (const publisher of touched) this.#send(publisher);
   }
 
-  #send(publisher: Publisher): void {
-    // Taken per write, not per flush: a publication must not look older than its write.
-    const sentUs = Math.floor(performance.now() * 1000);
+  // The time is taken per write, not per flush: a publication must not look older than its write.
+  #send(publisher: Publisher, sentUs = Math.floor(performance.now() * 1000)): void {
     const base = publisher.index * OPEN_PER_PUBLISHER;
     for (let sequence = publisher.next; sequence < publisher.next + publisher.due; sequence++) {
       const place = base + (sequence % OPEN_PER_PUBLISHER);

@@ -5,6 +5,10 @@ import { OPEN_PER_PUBLISHER, type PublishWindow } from './publish-window.ts';
 /** Longest line of a publication that any server sends: 128 bytes of data and its envelope. */
 const LINE_BYTES_MAX = 512;
 const NEWLINE = 10;
+/** A server's frame around any publication: final, text, its length in 16 bits, not masked (RFC 6455 section 5.2). */
+export const FINAL_TEXT = 0x81;
+export const LENGTH_16 = 126;
+export const FRAME_HEADER_BYTES = 4;
 
 /** How far one session has come in its room's stream. */
 export interface Reader {
@@ -52,6 +56,13 @@ export class RoomStream {
   #mask = 0;
   #offset = -1;
   #epoch: string | undefined;
+  /** Sessions that have stopped reading. */
+  #stopped = 0;
+  /** The same stream in frames, see `matchFrames`: from publication `#framesBase` on. */
+  #frames = Buffer.alloc(0);
+  #framesBase = 0;
+  /** Bytes of each of these frames. */
+  #frameBytes = 0;
 
   constructor(index: number, name: string, wire: Wire, window: PublishWindow) {
     this.#index = index;
@@ -87,6 +98,29 @@ export class RoomStream {
     const behind = at + end - start;
     if (endsLine && this.#bytes[behind] !== NEWLINE) return false;
     return chunk.compare(this.#bytes, at, behind, start, end) === 0;
+  }
+
+  /**
+   * Matches whole frames of a server that sends each publication as a frame of its own: header and all, many at once.
+   * Moves the session on by those that equal the stream, and returns their bytes; none, if any differs.
+   */
+  matchFrames(reader: Reader, chunk: Buffer, start: number, end: number, nowUs: number): number {
+    const frameBytes = this.#frameBytes;
+    const frames = Math.min(this.count - reader.received, Math.floor((end - start) / frameBytes));
+    const bytes = frames * frameBytes;
+    const at = (reader.received - this.#framesBase) * frameBytes;
+    if (bytes === 0 || chunk.compare(this.#frames, at, at + bytes, start, start + bytes) !== 0) return 0;
+    this.advance(reader, frames * (frameBytes - FRAME_HEADER_BYTES + 1), nowUs);
+    return bytes;
+  }
+
+  /** Lets a session receive nothing any more: nobody waits for it. */
+  abandon(reader: Reader): void {
+    this.#readers.splice(this.#readers.indexOf(reader), 1);
+    for (let number = reader.received; number < this.count; number++) {
+      this.#window.forgone(this.#placeOf[number & this.#mask] as number);
+    }
+    this.#stopped++;
   }
 
   /** Moves a session on by `bytes` that matched, and counts the publications in them. Returns how many. */
@@ -125,12 +159,9 @@ export class RoomStream {
     this.end += line.length + 1;
     this.#endOf[this.count & this.#mask] = this.end;
     this.#placeOf[this.count & this.#mask] = place;
+    if (this.#wire.onePublicationAFrame) this.#extendFrames(line);
     this.count++;
-  }
-
-  /** Reads a line by the server's protocol. */
-  read(line: Buffer): ReturnType<Wire['read']> {
-    return this.#wire.read(line, this.name);
+    for (let stopped = 0; stopped < this.#stopped; stopped++) this.#window.forgone(place);
   }
 
   /** @throws Error unless every session received every publication that was sent. */
@@ -142,6 +173,26 @@ export class RoomStream {
         throw new Error(`${this.name}: ${sent} publications sent, a session received ${received}`);
       }
     }
+  }
+
+  #extendFrames(line: Buffer): void {
+    const frameBytes = FRAME_HEADER_BYTES + line.length;
+    if (this.#frameBytes === 0) {
+      this.#frameBytes = frameBytes;
+      this.#frames = Buffer.alloc(2 * (this.#mask + 1) * frameBytes);
+    }
+    if (frameBytes !== this.#frameBytes) throw new Error(`a delivery of ${line.length} bytes, unlike those before`);
+    let at = (this.count - this.#framesBase) * frameBytes;
+    if (at === this.#frames.length) {
+      const slowest = this.#readers.reduce((least, { received }) => Math.min(least, received), this.count);
+      this.#frames.copyWithin(0, (slowest - this.#framesBase) * frameBytes);
+      this.#framesBase = slowest;
+      at = (this.count - slowest) * frameBytes;
+    }
+    this.#frames[at] = FINAL_TEXT;
+    this.#frames[at + 1] = LENGTH_16;
+    this.#frames.writeUInt16BE(line.length, at + 2);
+    line.copy(this.#frames, at + FRAME_HEADER_BYTES);
   }
 
   #checkOffset(offset: number, epoch: string | undefined): void {

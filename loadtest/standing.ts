@@ -1,13 +1,10 @@
-import type { WireName } from './load-plan.ts';
-import { isClientBound, type Measurement } from './load-plan.ts';
+import { isClientBound, type Usage } from './load-plan.ts';
 import { type Spread, spreadOf } from './statistics.ts';
 
-/** What one server did in one workload: a measurement a round. */
-export interface Standing {
-  readonly name: WireName;
-  readonly window: number;
-  readonly rounds: readonly Measurement[];
-  readonly deliveriesVerified: number;
+/** What one server did: a measurement a round; undefined where it failed. */
+export interface Standing<M extends Usage> {
+  readonly name: string;
+  readonly rounds: readonly (M | undefined)[];
 }
 
 /** A value that may be known only to be no less. */
@@ -18,28 +15,47 @@ export interface Bounded {
   readonly refused: number;
 }
 
+export function roundsDone<M extends Usage>({ rounds }: Standing<M>): M[] {
+  return rounds.filter((round) => round !== undefined);
+}
+
 /** The median of a value over the rounds that count, or over all, as a lower bound, if none does. */
-export function summarize(standing: Standing, read: (round: Measurement) => number): Bounded {
-  const counted = standing.rounds.filter((round) => !isClientBound(round));
+export function summarize<M extends Usage>(standing: Standing<M>, read: (round: M) => number): Bounded {
+  const rounds = roundsDone(standing);
+  const counted = rounds.filter((round) => !isClientBound(round));
   const isLowerBound = counted.length === 0;
   return {
-    spread: spreadOf((isLowerBound ? standing.rounds : counted).map(read)),
+    spread: spreadOf((isLowerBound ? rounds : counted).map(read)),
     isLowerBound,
-    refused: standing.rounds.length - counted.length,
+    refused: rounds.length - counted.length,
   };
 }
 
+/** How many times as much one server does as another. */
+export interface Ratio extends Bounded {
+  /** The client held the other back: what each does in a second of its CPU time was compared instead. */
+  readonly isByCpu: boolean;
+}
+
 /**
- * How many times as many deliveries/s as the other server, round by round; undefined if no round of the other
- * counts, since a ratio to a lower bound says nothing.
+ * How many times as much as the other server, round by round. A ratio to a lower bound would say nothing: where the
+ * client held the other back in all rounds, what both do in a second of their CPU time is compared. Undefined if there
+ * is no round of both.
  */
-export function ratioTo(standing: Standing, other: Standing): Bounded | undefined {
-  const { isLowerBound, refused } = summarize(standing, (round) => round.deliveriesPerSecond);
+export function ratioTo<M extends Usage>(
+  standing: Standing<M>,
+  other: Standing<M>,
+  read: (round: M) => number,
+): Ratio | undefined {
+  const { isLowerBound, refused } = summarize(standing, read);
+  const isByCpu = roundsDone(other).every(isClientBound);
+  const value = (round: M): number => (isByCpu ? read(round) / round.serverCpu : read(round));
   const ratios = standing.rounds.flatMap((round, index) => {
     const otherRound = other.rounds[index];
-    const counts = isLowerBound || !isClientBound(round);
-    if (otherRound === undefined || isClientBound(otherRound) || !counts) return [];
-    return [round.deliveriesPerSecond / otherRound.deliveriesPerSecond];
+    if (round === undefined || otherRound === undefined) return [];
+    const counts = isByCpu || (!isClientBound(otherRound) && (isLowerBound || !isClientBound(round)));
+    return counts ? [value(round) / value(otherRound)] : [];
   });
-  return ratios.length === 0 ? undefined : { spread: spreadOf(ratios), isLowerBound, refused };
+  if (ratios.length === 0) return undefined;
+  return { spread: spreadOf(ratios), isLowerBound: isLowerBound && !isByCpu, refused, isByCpu };
 }

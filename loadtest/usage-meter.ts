@@ -1,11 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { coreBusySeconds, processCpuSeconds } from './cpu.ts';
-import type { LoadPlan, Measurement } from './load-plan.ts';
-
-type Usage = Pick<
-  Measurement,
-  'seconds' | 'serverCpu' | 'clientCpu' | 'clientBusy' | 'serverCoreOther' | 'clientCoreOther'
->;
+import type { LoadTarget, Usage } from './load-plan.ts';
 
 interface Reading {
   readonly atMs: number;
@@ -17,12 +12,12 @@ interface Reading {
 
 /** What server and client used of their cores between `start` and `stop`. Runs in the client. */
 export class UsageMeter {
-  readonly #plan: LoadPlan;
+  readonly #target: LoadTarget;
   #before: Reading | undefined;
   #loopBefore = performance.eventLoopUtilization();
 
-  constructor(plan: LoadPlan) {
-    this.#plan = plan;
+  constructor(target: LoadTarget) {
+    this.#target = target;
   }
 
   start(): void {
@@ -52,10 +47,10 @@ export class UsageMeter {
     const { user, system } = process.cpuUsage();
     return {
       atMs: performance.now(),
-      serverSeconds: processCpuSeconds(this.#plan.serverPid),
+      serverSeconds: processCpuSeconds(this.#target.serverPid),
       clientSeconds: (user + system) / 1e6,
-      serverCoreSeconds: coreBusySeconds(this.#plan.serverCore),
-      clientCoreSeconds: coreBusySeconds(this.#plan.clientCore),
+      serverCoreSeconds: coreBusySeconds(this.#target.serverCore),
+      clientCoreSeconds: coreBusySeconds(this.#target.clientCore),
     };
   }
 }

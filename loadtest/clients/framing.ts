@@ -5,6 +5,13 @@ export interface LineSink {
    * With `endsLine` the last line ends at `end`. The bytes are the sink's only until it returns.
    */
   piece(chunk: Buffer, start: number, end: number, endsLine: boolean): void;
+  /** Whether `frames` can take any now. */
+  readonly expectsFrames: boolean;
+  /**
+   * Whole WebSocket frames, headers included, each long enough for a publication. Returns how many of their bytes the
+   * sink has taken; the rest comes in pieces.
+   */
+  frames(chunk: Buffer, start: number, end: number): number;
 }
 
 /** Finds payload in the bytes of one connection, and frames what is sent. */

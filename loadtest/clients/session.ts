@@ -38,20 +38,32 @@ const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
  * All sockets read into this one buffer: each chunk is verified before the next read, and what is kept (part of a
  * line) is copied. So a delivery costs no allocation.
  */
-const CHUNK = Buffer.allocUnsafeSlow(65_536);
+const CHUNK = Buffer.allocUnsafeSlow(262_144);
 
-/** One member of one room. */
+const NOTHING = Buffer.alloc(0);
+/** One for all: what makes an upgrade's answer this server's is not what is measured. */
+const UPGRADE_KEY = randomBytes(16).toString('base64');
+const UPGRADE_ACCEPT = createHash('sha1').update(`${UPGRADE_KEY}${WEBSOCKET_GUID}`).digest('base64');
+
+/** A session in one room. */
+interface Membership {
+  readonly room: RoomStream;
+  readonly reader: Reader;
+}
+
+/** One member of one room, or of several. */
 export class Session implements LineSink, Greeting, PublishingSession {
   readonly #run: Run;
-  readonly #room: RoomStream;
-  readonly #reader: Reader;
+  /** The room that it publishes to. */
+  readonly #own: Membership;
+  /** All of its rooms, where they are several. */
+  readonly #memberships: ReadonlyMap<string, Membership> | undefined;
   readonly #framing: Framing;
   readonly #socket: Socket;
   #state: 'upgrading' | 'greeting' | 'live' | 'closed' = 'greeting';
   /** The beginning of a line whose end has not come. */
-  #partial = Buffer.allocUnsafeSlow(PARTIAL_BYTES);
+  #partial = NOTHING;
   #partialLength = 0;
-  #upgradeKey = '';
   /** Lines that came before `live`, and who waits for one. */
   readonly #greetingLines: string[] = [];
   #wake: (() => void) | undefined;
@@ -59,10 +71,11 @@ export class Session implements LineSink, Greeting, PublishingSession {
   /** For servers that answer in order. */
   #nextAnswer = 0;
 
-  private constructor(run: Run, room: RoomStream, index: number) {
+  private constructor(run: Run, rooms: readonly RoomStream[], index: number) {
     this.#run = run;
-    this.#room = room;
-    this.#reader = room.addReader();
+    const memberships = rooms.map((room): Membership => ({ room, reader: room.addReader() }));
+    this.#own = memberships[0] as Membership;
+    if (rooms.length > 1) this.#memberships = new Map(memberships.map((one) => [one.room.name, one]));
     this.#framing =
       run.wire.framing === 'lines' ? new LineFraming(this) : new WebSocketFraming(this, (bytes) => this.#write(bytes));
     const callback = (length: number, chunk: Uint8Array): boolean => {
@@ -76,17 +89,20 @@ export class Session implements LineSink, Greeting, PublishingSession {
       noDelay: true,
       onread: { buffer: CHUNK, callback },
     });
-    this.#socket.on('error', (error) => run.fail(error));
+    this.#socket.on('error', (error) => {
+      if (this.#state !== 'closed') run.fail(error);
+    });
     this.#socket.on('close', () => {
       if (this.#state !== 'closed') run.fail(new Error('the server closed a connection'));
     });
   }
 
-  /** Connects, and joins the room. `index` counts the sessions of the run. */
-  static async open(run: Run, room: RoomStream, index: number): Promise<Session> {
-    const session = new Session(run, room, index);
-    if (run.wire.framing === 'websocket') session.#upgrade();
-    await session.converse((greeting) => run.wire.greet(greeting, index, room.name));
+  /** Connects, and joins the rooms; it publishes to the first. `index` counts the sessions of the run. */
+  static async open(run: Run, rooms: readonly RoomStream[], index: number): Promise<Session> {
+    const session = new Session(run, rooms, index);
+    if (run.wire.framing === 'websocket') await session.#upgrade();
+    const names = rooms.map(({ name }) => name);
+    await session.converse((greeting) => run.wire.greet(greeting, index, names));
     return session;
   }
 
@@ -101,12 +117,19 @@ export class Session implements LineSink, Greeting, PublishingSession {
   /** Makes this session one that publishes. */
   becomePublisher(roomIndex: number): void {
     this.#publisherIndex = this.#run.window.add(this, roomIndex);
-    this.#room.addPublisher(this.#publisherIndex);
+    this.#own.room.addPublisher(this.#publisherIndex);
   }
 
   close(): void {
     this.#state = 'closed';
     this.#socket.destroy();
+  }
+
+  /** Reads nothing more, and leaves the connection open. Whatever the server does to it is right. */
+  stopReading(): void {
+    this.#state = 'closed';
+    this.#socket.pause();
+    this.#own.room.abandon(this.#own.reader);
   }
 
   /** Says goodbye, so that the server lets go of the session at once. Resolves when the connection is gone. */
@@ -147,7 +170,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
     let end = 0;
     for (let sequence = first; sequence < first + count; sequence++) {
       const start = end + header;
-      end = wire.writePublish(frames, start, this.#room.name, this.#publisherIndex, sequence, sentUs);
+      end = wire.writePublish(frames, start, this.#own.room.name, this.#publisherIndex, sequence, sentUs);
       this.#framing.seal(frames, start, end);
       end += trailer;
     }
@@ -161,6 +184,17 @@ export class Session implements LineSink, Greeting, PublishingSession {
     const wholeEnd = endsLine ? end : chunk.lastIndexOf(NEWLINE, end - 1) + 1;
     if (wholeEnd > at) this.#lines(chunk, at, wholeEnd, endsLine && !endsInNewline);
     if (!endsLine) this.#keep(chunk, Math.max(at, wholeEnd), end);
+  }
+
+  get expectsFrames(): boolean {
+    return this.#run.wire.onePublicationAFrame && this.#own.room.end > this.#own.reader.position;
+  }
+
+  frames(chunk: Buffer, start: number, end: number): number {
+    const before = this.#own.reader.received;
+    const taken = this.#own.room.matchFrames(this.#own.reader, chunk, start, end, this.#run.nowUs);
+    this.#run.deliveries += this.#own.reader.received - before;
+    return taken;
   }
 
   #write(bytes: Buffer): void {
@@ -188,13 +222,13 @@ export class Session implements LineSink, Greeting, PublishingSession {
   #lines(chunk: Buffer, start: number, end: number, impliedNewline: boolean): void {
     let at = start;
     const bytes = end - start + (impliedNewline ? 1 : 0);
-    const available = this.#room.end - this.#reader.position;
+    const available = this.#memberships === undefined ? this.#own.room.end - this.#own.reader.position : 0;
     const comparable = Math.min(bytes, available);
     if (comparable > 0) {
       const endsLine = impliedNewline && comparable === bytes;
       const compareEnd = endsLine ? end : start + comparable;
-      if (this.#room.matches(this.#reader.position, chunk, start, compareEnd, endsLine)) {
-        this.#advance(comparable);
+      if (this.#own.room.matches(this.#own.reader.position, chunk, start, compareEnd, endsLine)) {
+        this.#run.deliveries += this.#own.room.advance(this.#own.reader, comparable, this.#run.nowUs);
         at = compareEnd;
       }
     }
@@ -208,9 +242,11 @@ export class Session implements LineSink, Greeting, PublishingSession {
 
   #line(chunk: Buffer, start: number, end: number): void {
     const bytes = end - start + 1;
-    const available = this.#room.end - this.#reader.position;
-    if (available >= bytes && this.#room.matches(this.#reader.position, chunk, start, end, true)) {
-      this.#advance(bytes);
+    const { room, reader } =
+      this.#memberships === undefined ? this.#own : this.#membershipOf(chunk.subarray(start, end));
+    const available = room.end - reader.position;
+    if (available >= bytes && room.matches(reader.position, chunk, start, end, true)) {
+      this.#run.deliveries += room.advance(reader, bytes, this.#run.nowUs);
       return;
     }
     const line = chunk.subarray(start, end);
@@ -219,13 +255,13 @@ export class Session implements LineSink, Greeting, PublishingSession {
       this.#wake?.();
       return;
     }
-    const incoming = this.#run.wire.read(line, this.#room.name);
+    const incoming = this.#run.wire.read(line, room.name);
     if (incoming.kind === 'publication') {
       if (available > 0) throw new Error(`not what the room's other sessions received: ${line.toString()}`);
-      this.#room.extend(line, incoming.offset, incoming.epoch);
-      this.#advance(bytes);
+      room.extend(line, incoming.offset, incoming.epoch);
+      this.#run.deliveries += room.advance(reader, bytes, this.#run.nowUs);
     } else if (incoming.kind === 'answer') {
-      this.#run.window.answered(this.#publisherIndex, incoming.sequence ?? this.#nextAnswer++);
+      this.#run.window.answered(this.#publisherIndex, incoming.sequence ?? this.#nextAnswer++, this.#run.nowUs);
     } else if (incoming.kind === 'heartbeat') {
       this.send(incoming.text);
     } else {
@@ -233,8 +269,9 @@ export class Session implements LineSink, Greeting, PublishingSession {
     }
   }
 
-  #advance(bytes: number): void {
-    this.#run.deliveries += this.#room.advance(this.#reader, bytes, this.#run.nowUs);
+  #membershipOf(line: Buffer): Membership {
+    const room = this.#run.wire.roomOf?.(line);
+    return (room === undefined ? undefined : this.#memberships?.get(room)) ?? this.#own;
   }
 
   /** Returns where the next line begins. */
@@ -255,7 +292,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
   #keep(chunk: Buffer, start: number, end: number): void {
     const length = this.#partialLength + end - start;
     if (length > this.#partial.length) {
-      const larger = Buffer.allocUnsafeSlow(2 * length);
+      const larger = Buffer.allocUnsafeSlow(Math.max(PARTIAL_BYTES, 2 * length));
       this.#partial.copy(larger, 0, 0, this.#partialLength);
       this.#partial = larger;
     }
@@ -263,32 +300,39 @@ export class Session implements LineSink, Greeting, PublishingSession {
     this.#partialLength = length;
   }
 
-  #upgrade(): void {
+  /** Resolves when the server has agreed: what comes sooner than that may be lost on it. */
+  #upgrade(): Promise<void> {
     this.#state = 'upgrading';
-    this.#upgradeKey = randomBytes(16).toString('base64');
     const lines = [
       `GET ${this.#run.wire.path} HTTP/1.1`,
       `Host: ${HOST}:${this.#run.port}`,
       'Connection: Upgrade',
       'Upgrade: websocket',
       'Sec-WebSocket-Version: 13',
-      `Sec-WebSocket-Key: ${this.#upgradeKey}`,
+      `Sec-WebSocket-Key: ${UPGRADE_KEY}`,
     ];
     this.#write(Buffer.from(`${lines.join('\r\n')}\r\n\r\n`));
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   #readUpgrade(chunk: Buffer, length: number): void {
-    this.#keep(chunk, 0, length);
-    if (this.#partialLength > UPGRADE_BYTES_MAX) throw new Error('an endless answer to the upgrade');
-    const received = this.#partial.subarray(0, this.#partialLength);
+    let received = chunk.subarray(0, length);
+    // Nearly always it comes whole.
+    if (this.#partialLength > 0 || received.indexOf('\r\n\r\n') < 0) {
+      this.#keep(chunk, 0, length);
+      if (this.#partialLength > UPGRADE_BYTES_MAX) throw new Error('an endless answer to the upgrade');
+      received = this.#partial.subarray(0, this.#partialLength);
+    }
     const headEnd = received.indexOf('\r\n\r\n');
     if (headEnd < 0) return;
     const head = received.toString('latin1', 0, headEnd);
-    const accept = createHash('sha1').update(`${this.#upgradeKey}${WEBSOCKET_GUID}`).digest('base64');
-    if (!head.startsWith('HTTP/1.1 101 ') || !head.includes(accept)) throw unexpected(head);
+    if (!head.startsWith('HTTP/1.1 101 ') || !head.includes(UPGRADE_ACCEPT)) throw unexpected(head);
     if (/sec-websocket-extensions/i.test(head)) throw new Error('the server chose a WebSocket extension');
     this.#partialLength = 0;
     this.#state = 'greeting';
+    this.#wake?.();
     const rest = Buffer.from(received.subarray(headEnd + 4));
     if (rest.length > 0) this.#framing.read(rest, rest.length);
   }

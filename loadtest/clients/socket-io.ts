@@ -17,10 +17,11 @@ const PONG = '3';
 
 export class SocketIoWire implements Wire {
   readonly framing = 'websocket';
+  readonly onePublicationAFrame = true;
   readonly path = '/socket.io/?EIO=4&transport=websocket';
   readonly publishBytesMax = 192;
 
-  async greet(greeting: Greeting, _sessionIndex: number, room: string): Promise<void> {
+  async greet(greeting: Greeting, _sessionIndex: number, [room = '']: readonly string[]): Promise<void> {
     await receiveStart(greeting, '0{');
     greeting.send('40');
     await receiveStart(greeting, '40{');

@@ -1,8 +1,11 @@
+import { createHmac } from 'node:crypto';
 import { DATA_BYTES, writeData, writeDigits } from '../publication-data.ts';
 import { type Greeting, type Incoming, unexpected, type Wire } from './wire.ts';
 
-/** Command ids of a session: 1 is connect, 2 is join, and publication n has n + this. */
-const FIRST_PUBLISH_ID = 3;
+/** Command ids of a session: 1 is connect, joins follow, and publication n has n + FIRST_PUBLISH_ID. */
+const CONNECT_ID = 1;
+const FIRST_JOIN_ID = 2;
+const FIRST_PUBLISH_ID = 300;
 
 /** The bytes between `mid` and `data`. */
 const BEFORE_DATA = Buffer.from('","data":');
@@ -17,6 +20,11 @@ const MID_SEQUENCE_DIGITS = 12;
 const PRESENCE_ID = 2 ** 40;
 const QUIT_ID = PRESENCE_ID + 1;
 
+const ROOM_KEY = '"room":"';
+const QUOTE = '"';
+const TOKEN_HEADER = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url');
+const TOKEN_SECONDS = 3_600;
+
 /**
  * How sessions take part in presence:
  * - `full`: they are seen, and told who comes and goes;
@@ -26,30 +34,51 @@ const QUIT_ID = PRESENCE_ID + 1;
 export const PRESENCES = ['full', 'off', 'hidden'] as const;
 export type Presence = (typeof PRESENCES)[number];
 
+export interface TidegateWireOptions {
+  /** By default `off`. */
+  readonly presence?: Presence;
+  /** With what each session signs a token of its own; without, sessions are anonymous. */
+  readonly jwtSecret?: string;
+}
+
 /** tidegate's protocol, version 1, over either transport. */
 export class TidegateWire implements Wire {
   readonly framing: 'lines' | 'websocket';
+  readonly onePublicationAFrame = false;
   readonly path = '/ws';
   readonly publishBytesMax = 320;
   readonly goodbye = `{"op":"quit","id":${QUIT_ID}}`;
   readonly #presence: Presence;
+  readonly #jwtSecret: string | undefined;
 
-  constructor(framing: 'lines' | 'websocket', presence: Presence = 'off') {
+  constructor(framing: 'lines' | 'websocket', { presence = 'off', jwtSecret }: TidegateWireOptions) {
     this.framing = framing;
     this.#presence = presence;
+    this.#jwtSecret = jwtSecret;
   }
 
-  async greet(greeting: Greeting, sessionIndex: number, room: string): Promise<void> {
-    greeting.send(`{"op":"connect","id":1,"user":"${userOf(sessionIndex)}"}`);
-    await this.#receiveOk(greeting, 1, room);
+  async greet(greeting: Greeting, sessionIndex: number, rooms: readonly string[]): Promise<void> {
+    const user = userOf(sessionIndex);
+    const identity = this.#jwtSecret === undefined ? `"user":"${user}"` : `"token":"${tokenOf(user, this.#jwtSecret)}"`;
+    greeting.send(`{"op":"connect","id":${CONNECT_ID},${identity}}`);
+    await this.#receiveOk(greeting, CONNECT_ID);
     const presence = { full: ',"presence":"full"', off: '', hidden: ',"visible":false' }[this.#presence];
-    greeting.send(`{"op":"join","id":2,"room":"${room}"${presence}}`);
-    await this.#receiveOk(greeting, 2, room);
+    for (const [index, room] of rooms.entries()) {
+      greeting.send(`{"op":"join","id":${FIRST_JOIN_ID + index},"room":"${room}"${presence}}`);
+      await this.#receiveOk(greeting, FIRST_JOIN_ID + index);
+    }
+  }
+
+  roomOf(line: Buffer): string | undefined {
+    const at = line.indexOf(ROOM_KEY);
+    if (at < 0) return undefined;
+    const start = at + ROOM_KEY.length;
+    return line.toString('latin1', start, line.indexOf(QUOTE, start));
   }
 
   async checkPresence(greeting: Greeting, room: string, sessionIndexes: readonly number[]): Promise<void> {
     greeting.send(`{"op":"presence","id":${PRESENCE_ID},"room":"${room}"}`);
-    const { count, users } = (await this.#receiveOk(greeting, PRESENCE_ID, room)) as {
+    const { count, users } = (await this.#receiveOk(greeting, PRESENCE_ID)) as {
       count: number;
       users: { user: string }[];
     };
@@ -87,8 +116,8 @@ export class TidegateWire implements Wire {
 
   #readPush(message: { push: unknown }, room: string, line: Buffer): Incoming {
     if (message.push === 'heartbeat') return { kind: 'heartbeat', text: '{"op":"pong"}' };
-    if (!('room' in message) || message.room !== room) throw unexpected(line);
     if (message.push === 'presence' && this.#presence === 'full') return { kind: 'presence' };
+    if (!('room' in message) || message.room !== room) throw unexpected(line);
     if (message.push !== 'message') throw unexpected(line);
     if (!('epoch' in message && 'offset' in message && 'mid' in message)) throw unexpected(line);
     const { epoch, offset } = message;
@@ -97,7 +126,7 @@ export class TidegateWire implements Wire {
   }
 
   /** The `ok` of the command with this id. What else may come meanwhile is dealt with. */
-  async #receiveOk(greeting: Greeting, id: number, room: string): Promise<unknown> {
+  async #receiveOk(greeting: Greeting, id: number): Promise<unknown> {
     for (;;) {
       const text = await greeting.receive();
       // The words for a person that a TCP session gets if the server read nothing from it for a while.
@@ -105,7 +134,7 @@ export class TidegateWire implements Wire {
       const message: unknown = JSON.parse(text);
       if (typeof message !== 'object' || message === null) throw unexpected(text);
       if ('push' in message) {
-        const incoming = this.#readPush(message, room, Buffer.from(text));
+        const incoming = this.#readPush(message, '', Buffer.from(text));
         if (incoming.kind === 'heartbeat') greeting.send(incoming.text);
         else if (incoming.kind !== 'presence') throw unexpected(text);
       } else if ('id' in message && message.id === id && 'ok' in message) {
@@ -115,6 +144,14 @@ export class TidegateWire implements Wire {
       }
     }
   }
+}
+
+/** A token of HS256 that grants everything, for an hour. */
+function tokenOf(user: string, secret: string): string {
+  const everything = { join: ['**'], publish: ['**'], presence: ['**'] };
+  const claims = { sub: user, exp: Math.floor(Date.now() / 1000) + TOKEN_SECONDS, tidegate: everything };
+  const body = `${TOKEN_HEADER}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`;
+  return `${body}.${createHmac('sha256', secret).update(body).digest('base64url')}`;
 }
 
 /** Every session is a user of its own. */

@@ -1,3 +1,4 @@
+import { FINAL_TEXT, FRAME_HEADER_BYTES, LENGTH_16 } from '../room-stream.ts';
 import type { Framing, LineSink } from './framing.ts';
 
 const CONTINUATION = 0;
@@ -6,7 +7,6 @@ const CLOSE = 8;
 const PING = 9;
 const PONG = 10;
 
-const LENGTH_16 = 126;
 const LENGTH_64 = 127;
 /** A server's frames are not masked, so their header is 2, 4 or 10 bytes. */
 const HEADER_BYTES_MAX = 10;
@@ -42,6 +42,11 @@ export class WebSocketFraming implements Framing {
     let at = 0;
     while (at < length) {
       if (this.#payloadLeft === 0) {
+        if (this.#headerLength === 0 && this.#sink.expectsFrames) {
+          const taken = this.#sink.frames(chunk, at, framesEnd(chunk, at, length));
+          at += taken;
+          if (taken > 0) continue;
+        }
         at = this.#readHeader(chunk, at, length);
         if (this.#headerLength > 0) return;
         if (this.#payloadLeft === 0) this.#payload(chunk, at, at);
@@ -112,6 +117,17 @@ export class WebSocketFraming implements Framing {
     writeFrame(frame, PONG, header, frame.length, header);
     this.#send(frame);
   }
+}
+
+/** Where the whole frames from `start` on end, as far as their lengths take 16 bits. */
+function framesEnd(chunk: Buffer, start: number, length: number): number {
+  let at = start;
+  while (at + FRAME_HEADER_BYTES <= length && chunk[at] === FINAL_TEXT && chunk[at + 1] === LENGTH_16) {
+    const next = at + FRAME_HEADER_BYTES + ((chunk[at + 2] as number) << 8) + (chunk[at + 3] as number);
+    if (next > length) break;
+    at = next;
+  }
+  return at;
 }
 
 /** By the header's second byte. */

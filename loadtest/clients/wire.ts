@@ -19,6 +19,8 @@ export interface Greeting {
 export interface Wire {
   /** `lines`: each ended by `\n`, on plain TCP. `websocket`: text messages of one or more lines. */
   readonly framing: 'lines' | 'websocket';
+  /** Whether the server sends each publication as a text message of its own, and all of one room in one length. */
+  readonly onePublicationAFrame: boolean;
   /** Where the WebSocket upgrade goes. */
   readonly path: string;
   /** Upper bound of what `writePublish` writes, in bytes. */
@@ -26,8 +28,11 @@ export interface Wire {
   /** What a session says before it leaves, where the framing has no words for it. */
   readonly goodbye?: string;
 
-  /** Introduces a session and joins its room. */
-  greet(greeting: Greeting, sessionIndex: number, room: string): Promise<void>;
+  /** Introduces a session and joins its rooms, several only where there is a `roomOf`. */
+  greet(greeting: Greeting, sessionIndex: number, rooms: readonly string[]): Promise<void>;
+
+  /** Which of a session's several rooms a line is of; undefined if of none. Absent where sessions have one room. */
+  roomOf?(line: Buffer): string | undefined;
 
   /** Writes one publish command without its frame or line break; returns the end of what it wrote. */
   writePublish(target: Buffer, at: number, room: string, publisher: number, sequence: number, sentUs: number): number;

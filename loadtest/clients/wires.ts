@@ -1,19 +1,22 @@
 import type { WireName } from '../load-plan.ts';
-import { BareWsWire } from './bare-ws.ts';
+import { BareWire } from './bare.ts';
+import { CentrifugoWire } from './centrifugo.ts';
 import { SocketIoWire } from './socket-io.ts';
-import { type Presence, TidegateWire } from './tidegate.ts';
+import { TidegateWire, type TidegateWireOptions } from './tidegate.ts';
 import type { Wire } from './wire.ts';
 
-/** How the clients of a server speak. `presence` is for those servers that know of it. */
-export function wireOf(name: WireName, presence?: Presence): Wire {
+/** How the clients of a server speak. The options are for those servers that know of them. */
+export function wireOf(name: WireName, options: TidegateWireOptions = {}): Wire {
   switch (name) {
     case 'tidegate-ws':
-      return new TidegateWire('websocket', presence);
+      return new TidegateWire('websocket', options);
     case 'tidegate-tcp':
-      return new TidegateWire('lines', presence);
+      return new TidegateWire('lines', options);
     case 'socket.io':
       return new SocketIoWire();
-    case 'ws':
-      return new BareWsWire();
+    case 'bare':
+      return new BareWire();
+    case 'centrifugo':
+      return new CentrifugoWire();
   }
 }

@@ -6,6 +6,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 
+const TEXT = { binary: false } as const;
+
 const rooms = new Map<string, Set<WebSocket>>();
 const server = createServer();
 const webSockets = new WebSocketServer({ server, perMessageDeflate: false });
@@ -13,12 +15,12 @@ const webSockets = new WebSocketServer({ server, perMessageDeflate: false });
 webSockets.on('connection', (socket) => {
   let members: Set<WebSocket> | undefined;
   socket.on('message', (bytes) => {
-    const text = bytes.toString();
     if (members === undefined) {
-      members = membersOf(text);
+      members = membersOf(bytes.toString());
       members.add(socket);
     } else {
-      for (const member of members) member.send(text);
+      // As they came: a string would be encoded anew for each member.
+      for (const member of members) member.send(bytes, TEXT);
     }
     socket.send('+');
   });

@@ -1,13 +1,13 @@
 /**
- * The load process: all sessions of one run against one server. Started by the bench with a LoadPlan as its
- * argument; sends a LoadResult.
+ * The load process of a closed loop: all sessions of one run against one server, and how fast it goes. Started with a
+ * SpeedPlan as its argument; sends a SpeedResult.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { wireOf } from './clients/wires.ts';
 import { runAsLoad } from './load-main.ts';
-import type { CalibrationTask, LoadPlan, LoadResult, Measurement } from './load-plan.ts';
 import { Population } from './population.ts';
-import { OPEN_PER_PUBLISHER } from './publish-window.ts';
+import { OPEN_MAX, OPEN_PER_PUBLISHER } from './publish-window.ts';
+import type { CalibrationTask, Measurement, SpeedPlan, SpeedResult } from './speed-plan.ts';
 import { UsageMeter } from './usage-meter.ts';
 
 const DRAIN_MS_MAX = 10_000;
@@ -19,12 +19,12 @@ const FAR_MORE = 2;
 /** Calibration warms the server up with this many times its smallest window. */
 const WARM_UP_FACTOR = 8;
 
-class LoadRun {
-  readonly #plan: LoadPlan;
+class SpeedRun {
+  readonly #plan: SpeedPlan;
   readonly #population: Population;
   readonly #meter: UsageMeter;
 
-  constructor(plan: LoadPlan, fail: (error: Error) => void) {
+  constructor(plan: SpeedPlan, fail: (error: Error) => void) {
     this.#plan = plan;
     this.#population = new Population(plan.port, wireOf(plan.wire), plan.workload, fail);
     this.#meter = new UsageMeter(plan);
@@ -42,7 +42,10 @@ class LoadRun {
     await this.#setWindow(window);
     await sleep(settleMs);
     const population = this.#population;
-    population.histogram.clear();
+    const { histogram } = population;
+    const { answerHistogram } = population.window;
+    histogram.clear();
+    answerHistogram.clear();
     const deliveriesBefore = population.deliveries;
     const bytesBefore = population.bytes;
     this.#meter.start();
@@ -54,19 +57,22 @@ class LoadRun {
       ...usage,
       deliveries,
       deliveriesPerSecond: deliveries / usage.seconds,
-      p50Ms: population.histogram.quantileUs(0.5) / 1000,
-      p99Ms: population.histogram.quantileUs(0.99) / 1000,
+      p50Ms: histogram.quantileUs(0.5) / 1000,
+      p99Ms: histogram.quantileUs(0.99) / 1000,
+      answersPerSecond: answerHistogram.count / usage.seconds,
+      answerP50Ms: answerHistogram.quantileUs(0.5) / 1000,
+      answerP99Ms: answerHistogram.quantileUs(0.99) / 1000,
       bytesPerDelivery: deliveries === 0 ? 0 : (population.bytes - bytesBefore) / deliveries,
     };
   }
 
-  /** Doubles the window until the median latency is far more than a window may cost. */
+  /** Widens the window until the median latency is far more than a window may cost. */
   async calibrate(task: CalibrationTask): Promise<Measurement[]> {
     const { rooms, publishersPerRoom, windowMin } = this.#plan.workload;
-    const windowMax = rooms * publishersPerRoom * OPEN_PER_PUBLISHER;
+    const windowMax = Math.min(OPEN_MAX, rooms * publishersPerRoom * OPEN_PER_PUBLISHER);
     await this.measure(windowMin * WARM_UP_FACTOR, task.warmUpMs, 0);
     const measurements: Measurement[] = [];
-    for (let window = windowMin; window <= windowMax; window *= 2) {
+    for (let window = windowMin; window <= windowMax; window *= task.stepFactor) {
       const measurement = await this.measure(window, task.stepSettleMs, task.stepMs);
       measurements.push(measurement);
       if (measurement.p50Ms > task.p50MaxMs * FAR_MORE) break;
@@ -96,8 +102,8 @@ class LoadRun {
   }
 }
 
-async function perform(plan: LoadPlan, fail: (error: Error) => void): Promise<LoadResult> {
-  const run = new LoadRun(plan, fail);
+async function perform(plan: SpeedPlan, fail: (error: Error) => void): Promise<SpeedResult> {
+  const run = new SpeedRun(plan, fail);
   await run.connect();
   const { task } = plan;
   const measurements =

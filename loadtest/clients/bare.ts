@@ -3,14 +3,16 @@ import { type Greeting, type Incoming, unexpected, type Wire } from './wire.ts';
 
 /** What the server answers to a join and to each publication, in the order they came. */
 const ANSWER = '+';
+const ANSWER_BYTE = 0x2b;
 
 /** The smallest protocol that does the job: the first message names the room, each further one is its data. */
-export class BareWsWire implements Wire {
+export class BareWire implements Wire {
   readonly framing = 'websocket';
+  readonly onePublicationAFrame = true;
   readonly path = '/';
   readonly publishBytesMax = DATA_BYTES;
 
-  async greet(greeting: Greeting, _sessionIndex: number, room: string): Promise<void> {
+  async greet(greeting: Greeting, _sessionIndex: number, [room = '']: readonly string[]): Promise<void> {
     greeting.send(room);
     const answer = await greeting.receive();
     if (answer !== ANSWER) throw unexpected(answer);
@@ -22,8 +24,11 @@ export class BareWsWire implements Wire {
   }
 
   read(line: Buffer): Incoming {
-    if (line.length === DATA_BYTES) return { kind: 'publication' };
-    if (line.toString('latin1') !== ANSWER) throw unexpected(line);
-    return { kind: 'answer' };
+    if (line.length === DATA_BYTES) return PUBLICATION;
+    if (line.length !== 1 || line[0] !== ANSWER_BYTE) throw unexpected(line);
+    return ANSWERED;
   }
 }
+
+const PUBLICATION: Incoming = { kind: 'publication' };
+const ANSWERED: Incoming = { kind: 'answer' };

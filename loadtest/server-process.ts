@@ -1,0 +1,105 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { startNode, stop } from './children.ts';
+import type { Contender } from './contender.ts';
+
+const READY_MS_MAX = 20_000;
+const STOP_GRACE_MS = 5_000;
+/** What a server that fails says last is shown, this much of it. */
+const OUTPUT_CHARACTERS = 2_000;
+
+export interface RunningServer {
+  readonly pid: number;
+  /** The port that the contender's clients use. */
+  readonly port: number;
+  /** Of tidegate: where its metrics are; 0 of others. */
+  readonly internalPort: number;
+  /** What it said last. */
+  output(): string;
+  /** Stops the server and removes what it stored. */
+  stop(): Promise<void>;
+}
+
+/** How a server is to run beyond what all have in common. */
+export interface ServerExtras {
+  /** For node itself. */
+  readonly nodeOptions?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/**
+ * For speed: the limits per session are off, since a few sessions publish what in life comes from many; durability and
+ * everything else stay as they are by default.
+ */
+export const WITHOUT_LIMITS: ServerExtras = {
+  env: { TIDEGATE_LIMIT_COMMANDS: '0', TIDEGATE_LIMIT_PUBLISHES: '0', TIDEGATE_LIMIT_BYTES: '0' },
+};
+
+interface ReadyMessage {
+  readonly pid: number;
+  readonly http?: number;
+  readonly tcp?: number;
+  readonly internal?: number;
+}
+
+/** Starts a server on one core, with an empty data directory inside `directory`, and waits until it serves. */
+export async function startServer(
+  contender: Contender,
+  core: number,
+  directory: string,
+  { nodeOptions = [], env = {} }: ServerExtras = {},
+): Promise<RunningServer> {
+  const data = await mkdtemp(join(directory, 'data-'));
+  const child = startNode(core, [...nodeOptions, fileURLToPath(new URL(contender.script, import.meta.url))], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...settings(data), ...contender.env, ...env },
+  });
+  const stopAll = async (): Promise<void> => {
+    await stop(child, STOP_GRACE_MS);
+    await rm(data, { recursive: true, force: true });
+  };
+  let output = '';
+  const remember = (text: string): void => {
+    output = (output + text).slice(-OUTPUT_CHARACTERS);
+  };
+  child.stderr?.setEncoding('utf8').on('data', remember);
+  const ready = new Promise<ReadyMessage>((resolve, reject) => {
+    if (child.stdout === null) throw new Error('the server has no standard output');
+    createInterface(child.stdout).on('line', (line) => {
+      const message = readReady(line);
+      if (message === undefined) remember(`${line}\n`);
+      else resolve(message);
+    });
+    child.once('error', reject);
+    child.once('exit', (code, signal) => reject(new Error(`it ended with ${code ?? signal}`)));
+    setTimeout(() => reject(new Error(`not ready within ${READY_MS_MAX} ms`)), READY_MS_MAX).unref();
+  });
+  try {
+    const { pid, internal = 0, ...ports } = await ready;
+    const port = ports[contender.port];
+    if (port === undefined) throw new Error('its ready line lacks a port');
+    return { pid, port, internalPort: internal, output: () => output, stop: stopAll };
+  } catch (error) {
+    await stopAll();
+    throw new Error(`${contender.name} did not start: ${(error as Error).message}\n${output}`);
+  }
+}
+
+/** Free ports and an empty log. Those that aren't tidegate's look at the directory alone. */
+function settings(data: string): Record<string, string> {
+  return {
+    TIDEGATE_HTTP_PORT: '0',
+    TIDEGATE_TCP_PORT: '0',
+    TIDEGATE_INTERNAL_PORT: '0',
+    TIDEGATE_DATA_DIR: data,
+    TIDEGATE_LOG_LEVEL: 'info',
+  };
+}
+
+function readReady(line: string): ReadyMessage | undefined {
+  if (!line.startsWith('{')) return undefined;
+  const message = JSON.parse(line) as ReadyMessage & { readonly msg?: string };
+  return message.msg === 'ready' ? message : undefined;
+}
