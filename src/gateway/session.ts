@@ -15,7 +15,7 @@ import { OVERSIZE } from '../protocol/line-splitter.ts';
 import type { Gap, Position } from '../protocol/position.ts';
 import type { LeftCode } from '../protocol/presence-push.ts';
 import type { RepliedOp, Replies } from '../protocol/replies.ts';
-import { CommandGate } from './command-gate.ts';
+import { CommandGate, type Waiting } from './command-gate.ts';
 import { Liveness, type LivenessSettings, type Living, type Reading } from './liveness.ts';
 import type { Membership } from './membership.ts';
 import { Outbox, type OutboxFlusher, type UnsharedBytes } from './outbox.ts';
@@ -64,7 +64,7 @@ export interface SessionIdentity {
  * One client on one connection: reads its commands in order, sees to it that each gets one reply, and ends it
  * for good or bad. What the commands mean is the handlers' business.
  */
-export class Session implements TransportListener, Subscriber, PresenceReader, Living {
+export class Session implements TransportListener, Subscriber, PresenceReader, Living, Waiting {
   readonly id: string;
   readonly #transport: Transport;
   readonly limits: SessionLimits;
@@ -104,9 +104,8 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
     this.#host = host;
     this.limits = new SessionLimits(host.rates);
     this.liveness = new Liveness(this, host.wheel, host.liveness);
-    const goOn = () => this.#goOn();
-    this.gate = new CommandGate(goOn);
-    this.#outbox = new Outbox(transport, host.flusher, host.unshared, goOn);
+    this.gate = new CommandGate(this);
+    this.#outbox = new Outbox(transport, host.flusher, host.unshared, this);
   }
 
   get state(): SessionState {
@@ -232,7 +231,7 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
 
   onDrained(): void {
     this.#outbox.drained();
-    this.#goOn();
+    this.goOn();
   }
 
   onInputEnd(): void {
@@ -243,6 +242,11 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
   onClosed(isLeaving: boolean): void {
     this.#outbox.close();
     if (this.#state !== 'ended') this.#leave(isLeaving ? 'left' : 'lost', isLeaving);
+  }
+
+  /** Something has happened that a held command, or the end of the input, may have waited for. */
+  goOn(): void {
+    if (this.#isHeld || this.#inputEnded) this.#pump();
   }
 
   #end(end: SessionEnd, isLeaving: boolean, code = 1000, words = ''): void {
@@ -258,11 +262,6 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
     this.liveness.stop();
     this.#endFlood();
     this.#host.ended(this, isLeaving, end);
-  }
-
-  /** Something has happened that a held command, or the end of the input, may have waited for. */
-  #goOn(): void {
-    if (this.#isHeld || this.#inputEnded) this.#pump();
   }
 
   /** Executes what has come, as far as it may be executed now. */
@@ -331,7 +330,7 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
     this.#endFlood();
     this.#flood = new Timeout(() => {
       this.#endFlood();
-      this.#goOn();
+      this.goOn();
     });
     this.#host.wheel.set(this.#flood, waitMs);
     this.#host.tally.floodHeld += 1;
