@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import type { AddressInfo, Server } from 'node:net';
+import { type SecureContextOptions, Server as TlsServer } from 'node:tls';
 import type { Logger } from 'pino';
 import { type Config, isLoopback } from './config.ts';
+import { chooseEngine } from './engine.ts';
 import { openEmbeddedLog } from './fanout/embedded-log.ts';
 import { EMBEDDED_LOG_DEFAULTS } from './fanout/embedded-settings.ts';
 import { ApiAccess } from './gateway/api/api-access.ts';
@@ -11,15 +11,18 @@ import { Gateway, type GatewaySettings } from './gateway/gateway.ts';
 import type { NodeFacts } from './gateway/handlers/connect.ts';
 import { HostRules } from './gateway/host-rules.ts';
 import { createInternalServer } from './gateway/internal-server.ts';
-import { PublicServer } from './gateway/public-server.ts';
+import { PublicRules, type PublicServer } from './gateway/public-port.ts';
 import { CLOSE_TIMEOUT_MS } from './gateway/transport.ts';
+import { UwsServer } from './gateway/uws-server.ts';
 import { WebPage } from './gateway/web-page.ts';
+import { WsServer } from './gateway/ws-server.ts';
 import { Grants } from './identity/grants.ts';
 import type { KeySource } from './identity/key-source.ts';
 import { RemoteKeySet } from './identity/remote-key-set.ts';
 import { isWeakSecret, SharedSecret } from './identity/shared-secret.ts';
 import { JwtVerifier } from './identity/token-verifier.ts';
 import { TimerWheel } from './limits/timer-wheel.ts';
+import { listen } from './listen.ts';
 import { CountedService } from './observability/counted-service.ts';
 import { CountedVerifier } from './observability/counted-verifier.ts';
 import { DeliveryProbe } from './observability/delivery-probe.ts';
@@ -97,9 +100,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     config.tlsCert !== null && config.tlsKey !== null ? new Certificate(config.tlsCert, config.tlsKey, logger) : null;
   const tls = certificate?.read() ?? null;
   const { connectionsMax } = config;
-  const rules = new HostRules(config.hosts, config.origins);
-  const page = new WebPage(new URL('./web/', import.meta.url));
-  const publicServer = new PublicServer(gateway, rules, page, { connectionsMax, tls });
+  const publicServer = createPublicServer(config, gateway, tls, logger);
   const tcpServer = new TcpServer(gateway, {
     greetingMs: config.greetingMs,
     firstLineTimeoutMs: config.firstLineTimeoutMs,
@@ -142,15 +143,14 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     { health, api: new CountedService(api, tally), delivery: probe, metrics },
     logger,
   );
-  certificate?.watch((context) => {
-    for (const { server } of [publicServer, tcpServer]) {
-      if ('setSecureContext' in server) server.setSecureContext(context);
-    }
+  certificate?.watch((pair) => {
+    publicServer.setCertificate(pair);
+    if (tcpServer.server instanceof TlsServer) tcpServer.server.setSecureContext(pair);
   });
 
   const { backlog } = config;
   const ports = {
-    http: await listen(publicServer.server, config.httpPort, config.host, backlog),
+    http: await publicServer.listen(config.httpPort, config.host, backlog),
     tcp: await listen(tcpServer.server, config.tcpPort, config.host, backlog),
     internal: await listen(internalServer, config.internalPort, config.internalHost, backlog),
   };
@@ -165,6 +165,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
       tcpServer.close();
       await Promise.all([gateway.drain(config.drainMs), api.settled(config.drainMs)]);
       await gateway.whenEmpty(CLOSE_TIMEOUT_MS);
+      await publicServer.settled();
       internalServer.close();
       keys?.close();
       wheel.close();
@@ -172,6 +173,25 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
       await log.close();
     },
   };
+}
+
+/** The public port on the library that the settings name, or on the faster one if it is there. */
+function createPublicServer(
+  config: Config,
+  gateway: Gateway,
+  tls: SecureContextOptions | null,
+  logger: Logger,
+): PublicServer {
+  const { connectionsMax, tlsCert: cert, tlsKey: key } = config;
+  const page = new WebPage(new URL('./web/', import.meta.url));
+  const rules = new PublicRules(new HostRules(config.hosts, config.origins), page);
+  const engine = chooseEngine(config);
+  logger.info({ engine: engine.name }, `WebSockets are served by ${engine.what}`);
+  if (engine.library === null) return new WsServer(gateway, rules, { connectionsMax, tls });
+  return new UwsServer(engine.library, gateway, rules, {
+    connectionsMax,
+    tls: cert !== null && key !== null ? { cert, key } : null,
+  });
 }
 
 /** Where the keys of tokens come from; null where access is anonymous. */
@@ -195,6 +215,8 @@ function gatewaySettings(config: Config, keys: KeySource | null, tally: Tally): 
     hub: { tickMaxMs: config.tickMaxMs, tickBytesMax: TICK_BYTES_MAX, recentBytesMax: BOUNDS.pageBytesMax },
     outboxBytesMax: config.outboxBytesMax,
     unsharedBytesMax: config.unsharedBytesMax,
+    inboxBytesMax: config.inboxBytesMax,
+    inboxesBytesMax: config.inboxesBytesMax,
     connectionsMax: config.connectionsMax,
     roomMembersMax: config.roomMembersMax,
     catchUpTimeoutMs: config.catchUpTimeoutMs,
@@ -285,10 +307,4 @@ function nodeFacts(config: Config): NodeFacts {
       bytes: config.limitBytes,
     },
   };
-}
-
-async function listen(server: Server, port: number, host: string, backlog: number): Promise<number> {
-  server.listen({ port, host, backlog });
-  await once(server, 'listening');
-  return (server.address() as AddressInfo).port;
 }

@@ -53,7 +53,12 @@ const VARIABLES = {
     'least level of what is logged',
   ),
   auth: choice('TIDEGATE_AUTH', ['anonymous', 'jwt'], 'anonymous', 'who may connect: anybody, or who has a token'),
-  wsEngine: choice('TIDEGATE_WS_ENGINE', ['auto', 'uws', 'ws'], 'auto', 'WebSocket engine; uws is not there yet'),
+  wsEngine: choice(
+    'TIDEGATE_WS_ENGINE',
+    ['auto', 'uws', 'ws'],
+    'auto',
+    'WebSocket library: uws where it loads, else ws',
+  ),
   drainMs: int('TIDEGATE_DRAIN_MS', 25_000, 0, HOUR_MS, 'milliseconds that a planned end may take'),
   partitions: int('TIDEGATE_PARTITIONS', 16, 1, 4_096, 'partitions of the log, fixed when it is made'),
   dedupeWindowMs: int(
@@ -97,8 +102,22 @@ const VARIABLES = {
     2 ** 40,
     'bytes of replies that may wait in all',
   ),
+  inboxBytesMax: int(
+    'TIDEGATE_INBOX_BYTES_MAX',
+    MIB,
+    131_072,
+    2 ** 30,
+    'bytes of commands that may wait for one session; uws only, others stop reading',
+  ),
+  inboxesBytesMax: int('TIDEGATE_INBOXES_BYTES_MAX', 256 * MIB, MIB, 2 ** 40, 'bytes of commands that may wait in all'),
   tickMaxMs: int('TIDEGATE_TICK_MAX_MS', 5, 0, 1_000, 'milliseconds over which a busy node gathers deliveries'),
-  backlog: int('TIDEGATE_BACKLOG', 4_096, 1, 65_535, 'connections that the kernel queues'),
+  backlog: int(
+    'TIDEGATE_BACKLOG',
+    4_096,
+    1,
+    65_535,
+    'connections that the kernel queues; with uws 512 on the public HTTP port',
+  ),
   apiKeys: list('TIDEGATE_API_KEYS', 'keys of the server API, comma-separated'),
   apiRequestsMax: int('TIDEGATE_API_REQUESTS_MAX', 256, 1, 100_000, 'requests of the server API at a time'),
   probeMs: int('TIDEGATE_PROBE_MS', 10_000, 50, HOUR_MS, 'milliseconds between two probes of delivery'),
@@ -227,8 +246,6 @@ function checkTogether(config: Config): void {
     throw new ConfigError('TIDEGATE_TLS_CERT and TIDEGATE_TLS_KEY go together: one of them is missing');
   }
   // What asks for protection or a cluster must not be ignored.
-  if (config.wsEngine === 'uws')
-    throw new ConfigError('TIDEGATE_WS_ENGINE: "uws" is not there yet; expected ws or auto');
   if (config.redisUrl !== null || config.kafkaBrokers.length > 0) {
     throw new ConfigError('TIDEGATE_REDIS_URL and TIDEGATE_KAFKA_BROKERS: this version cannot be a replica yet');
   }

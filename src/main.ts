@@ -116,6 +116,7 @@ async function serve(): Promise<void> {
 async function check(): Promise<void> {
   const { readConfig, withoutEffect } = await import('./config.ts');
   const { checkDataDirectory } = await import('./fanout/data-directory.ts');
+  const { chooseEngine } = await import('./engine.ts');
   const config = readConfig(process.env);
   const { dataDir, host, httpPort, tcpPort, internalHost, internalPort } = config;
   const state = await checkDataDirectory(dataDir);
@@ -125,7 +126,7 @@ async function check(): Promise<void> {
     `internal   http://${internalHost}:${internalPort}`,
     `access     ${accessOf(config)}`,
     `log        embedded, ${config.partitions} partitions, in ${dataDir}: ${state}`,
-    'websocket  ws',
+    `websocket  ${chooseEngine(config).what}`,
     ...withoutEffect(process.env).map((name) => `${name} is set, but without effect`),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);

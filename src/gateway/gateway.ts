@@ -18,6 +18,7 @@ import { presence, recheckWatches, status, unwatch, unwatchAll, watch } from './
 import { type PublishContext, publish } from './handlers/publish.ts';
 import { endAll, history, join, leave, type RoomsContext, recheckRooms } from './handlers/rooms.ts';
 import { signal } from './handlers/signal.ts';
+import { InboxBytes } from './inbox.ts';
 import type { LivenessSettings } from './liveness.ts';
 import { OutboxFlusher, UnsharedBytes } from './outbox.ts';
 import { Session, type SessionHost } from './session.ts';
@@ -30,6 +31,9 @@ export interface GatewaySettings {
   readonly outboxBytesMax: number;
   /** Bytes on their way to single sessions, over the whole node; above it reads are `overloaded`. */
   readonly unsharedBytesMax: number;
+  /** Bytes of commands that may wait for one session, and for all of them, where the transport cannot stop reading. */
+  readonly inboxBytesMax: number;
+  readonly inboxesBytesMax: number;
   /** Connections that may be open at a time, connected or not; more are refused with `overloaded`. */
   readonly connectionsMax: number;
   /** Sessions of this node that may join one room. */
@@ -48,6 +52,7 @@ export interface GatewaySettings {
 export class Gateway implements SessionHost {
   readonly flusher = new OutboxFlusher();
   readonly unshared: UnsharedBytes;
+  readonly inboxBytes: InboxBytes;
   readonly outboxBytesMax: number;
   readonly liveness: LivenessSettings;
   readonly rates: SessionRates;
@@ -87,6 +92,7 @@ export class Gateway implements SessionHost {
     this.liveness = settings.liveness;
     this.rates = settings.rates;
     this.unshared = new UnsharedBytes(settings.unsharedBytesMax);
+    this.inboxBytes = new InboxBytes(settings.inboxBytesMax, settings.inboxesBytesMax);
     this.hub = new Hub(log, settings.hub, () => this.flusher.flush(), tally);
     this.feed = new PresenceFeed(store, settings.feed, wheel, () => this.flusher.flush());
     this.tracker = new PresenceTracker(store, this.feed, settings.tracker, wheel);

@@ -229,6 +229,10 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
     this.#pump();
   }
 
+  onOverrun(): void {
+    this.disconnect('overloaded', 'too many commands wait');
+  }
+
   onDrained(): void {
     this.#outbox.drained();
     this.goOn();

@@ -12,7 +12,8 @@ export interface Transport {
   /**
    * The next complete line, without its line break, or null if there is none. A transport stops reading its
    * socket while lines wait here, and goes on once `read` has returned null: so a session that does not read
-   * is backpressure for its client.
+   * is backpressure for its client. One that cannot stop holds what comes up to a bound, and then tells
+   * {@link TransportListener.onOverrun}.
    */
   read(): Buffer | typeof OVERSIZE | null;
   /**
@@ -39,6 +40,8 @@ export interface Transport {
 export interface TransportListener {
   /** Bytes came, a whole line or not. */
   onBytes(): void;
+  /** More came than may wait unread, and the transport cannot stop reading: nothing more can be read of it. */
+  onOverrun(): void;
   /** Lines may be there to read, or the client has ended its side; see {@link Transport.read}. */
   onReadable(): void;
   /** Bytes waited, and were taken by the kernel. Not told of where there were few: see {@link Transport.write}. */
@@ -47,6 +50,17 @@ export interface TransportListener {
   onInputEnd(): void;
   /** The connection is gone; `isLeaving`: because the client said goodbye. Called once, last. */
   onClosed(isLeaving: boolean): void;
+}
+
+/** Close codes of WebSockets (RFC 6455 section 7.4.1) that are no disconnects of ours. */
+export const CLOSE_CODES = { unsupportedData: 1003, messageTooBig: 1009 } as const;
+
+/** With these a client says goodbye: a normal closure, or a close frame without a code (RFC 6455 section 7.4.1). */
+const GOODBYES: readonly number[] = [1000, 1005];
+
+/** Whether a WebSocket's client has said goodbye with this close code, and is not merely gone. */
+export function isGoodbye(code: number): boolean {
+  return GOODBYES.includes(code);
 }
 
 /** Milliseconds for which a closing peer is waited for. */

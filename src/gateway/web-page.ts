@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { extname } from 'node:path';
+import type { Answer } from './http-answer.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -45,22 +45,13 @@ export class WebPage {
     }
   }
 
-  /** Answers a request for one of the files; false if there is none of that name. */
-  serve(path: string, request: IncomingMessage, response: ServerResponse): boolean {
+  /** What a request for one of the files is answered; null if there is none of that name. */
+  answer(path: string, method: string, ifNoneMatch: string | undefined): Answer | null {
     const file = this.#files.get(path);
-    if (file === undefined) return false;
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.writeHead(405, { Allow: 'GET, HEAD' }).end();
-      return true;
-    }
+    if (file === undefined) return null;
+    if (method !== 'GET' && method !== 'HEAD') return { status: 405, headers: { Allow: 'GET, HEAD' } };
     const { bytes, etag, headers } = file;
-    if (isKnown(request.headers['if-none-match'], etag)) {
-      response.writeHead(304, headers).end();
-      return true;
-    }
-    response.writeHead(200, { ...headers, 'Content-Length': bytes.length });
-    response.end(request.method === 'HEAD' ? undefined : bytes);
-    return true;
+    return isKnown(ifNoneMatch, etag) ? { status: 304, headers } : { status: 200, headers, body: bytes };
   }
 }
 

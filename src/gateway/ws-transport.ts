@@ -4,13 +4,9 @@ import { Timeout, type TimerWheel } from '../limits/timer-wheel.ts';
 import { LineSplitter, type OVERSIZE } from '../protocol/line-splitter.ts';
 import { writeGathered } from './gathered-write.ts';
 import type { Resets } from './resets.ts';
-import { CLOSE_TIMEOUT_MS, type Transport, type TransportListener } from './transport.ts';
+import { CLOSE_CODES, CLOSE_TIMEOUT_MS, isGoodbye, type Transport, type TransportListener } from './transport.ts';
 
 const LF = Buffer.from('\n');
-/** RFC 6455 section 7.4.1: a kind of data that the endpoint cannot accept. */
-const UNSUPPORTED_DATA = 1003;
-/** With these a client says goodbye: a normal closure, or a close frame without a code (RFC 6455 section 7.4.1). */
-const GOODBYES: readonly number[] = [1000, 1005];
 
 /**
  * A WebSocket served by `ws`: it reads, keeps the handshakes and answers pings. Text frames are written past it,
@@ -51,7 +47,7 @@ export class WsTransport implements Transport {
     this.#ws.on('message', (data: Buffer, isBinary: boolean) => {
       if (this.#closed) return;
       if (isBinary) {
-        this.#ws.close(UNSUPPORTED_DATA, 'binary');
+        this.#ws.close(CLOSE_CODES.unsupportedData, 'binary');
         tellClosed(false);
         return;
       }
@@ -65,7 +61,7 @@ export class WsTransport implements Transport {
     this.#ws.on('error', () => tellClosed(false));
     this.#ws.on('close', (code: number) => {
       if (this.#closing !== null) this.#wheel.clear(this.#closing);
-      tellClosed(GOODBYES.includes(code));
+      tellClosed(isGoodbye(code));
     });
     this.#socket.on('drain', () => listener.onDrained());
     // Parts of messages, pings and pongs are signs of life as well.

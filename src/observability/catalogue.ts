@@ -1,24 +1,7 @@
 import { DISCONNECTS } from '../protocol/disconnects.ts';
 import { ERRORS } from '../protocol/errors.ts';
 import { OPS } from '../protocol/reader.ts';
-
-/** What a metric is looked at for: one of the four golden signals, or who is here. */
-export type Signal = 'latency' | 'traffic' | 'errors' | 'saturation' | 'presence';
-
-/** One metric as it is exported and documented. */
-export interface MetricEntry {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  readonly signal: Signal;
-  readonly help: string;
-  /**
-   * Each label with its only values; null: one value for the life of the process. Never what a client may choose, such
-   * as a user, a room or an address.
-   */
-  readonly labels?: Readonly<Record<string, readonly string[] | null>>;
-  /** Upper bounds of a histogram's buckets, in seconds. */
-  readonly buckets?: readonly number[];
-}
+import type { MetricEntry } from './metric-entry.ts';
 
 /** From a quarter of a millisecond, below which a disk doesn't sync, to the deadline of an append. */
 const APPEND_SECONDS = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15];
@@ -258,6 +241,18 @@ export const METRICS = {
     type: 'gauge',
     signal: 'saturation',
     help: 'Bytes above which reads of history are refused (TIDEGATE_UNSHARED_BYTES_MAX)',
+  },
+  inboxBytes: {
+    name: 'tidegate_inbox_bytes',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Bytes of commands that wait for their sessions, where the WebSocket library cannot stop reading (uws)',
+  },
+  inboxBytesMax: {
+    name: 'tidegate_inbox_bytes_max',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Bytes of waiting commands above which a session that adds to them ends (TIDEGATE_INBOXES_BYTES_MAX)',
   },
   appendQueue: {
     name: 'tidegate_append_queue_records',

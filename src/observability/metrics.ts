@@ -2,9 +2,10 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { MetricsPage } from '../gateway/internal-server.ts';
 import { VERSION } from '../version.ts';
-import { METRICS, type MetricEntry, type MetricKey } from './catalogue.ts';
+import { METRICS, type MetricKey } from './catalogue.ts';
 import type { DeliveryProbe } from './delivery-probe.ts';
 import type { Distribution } from './distribution.ts';
+import type { MetricEntry } from './metric-entry.ts';
 import type { Tally } from './tally.ts';
 
 /** Where the numbers come from. All of it is asked when a page is rendered, and only then. */
@@ -72,6 +73,8 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   connectionsMax: ({ bounds }) => bounds.connectionsMax,
   unsharedBytes: ({ gateway }) => gateway.unshared.bytes,
   unsharedBytesMax: ({ gateway }) => gateway.unshared.bytesMax,
+  inboxBytes: ({ gateway }) => gateway.inboxBytes.bytes,
+  inboxBytesMax: ({ gateway }) => gateway.inboxBytes.nodeMax,
   appendQueue: ({ log }) => log.load().appendsWaiting,
   appendQueueMax: ({ bounds }) => bounds.appendQueueRecordsMax,
   appendQueueBytes: ({ log }) => log.load().bytesWaiting,

@@ -63,8 +63,25 @@ const websocket: Framing = {
   },
 };
 
+/** For a library that frames messages itself: what goes into one text message, its payloads separated by line feeds. */
+const websocketMessage: Framing = {
+  name: 'websocket',
+  ...pushes,
+  frame(payloads) {
+    const [first] = payloads;
+    if (payloads.length === 1 && first !== undefined) return first;
+    const parts: Buffer[] = [];
+    for (const payload of payloads) {
+      if (parts.length > 0) parts.push(LF);
+      parts.push(payload);
+    }
+    return Buffer.concat(parts);
+  },
+};
+
 export const ndjsonDialect = jsonDialect(ndjson);
 export const websocketDialect = jsonDialect(websocket);
+export const websocketMessageDialect = jsonDialect(websocketMessage);
 
 /** JSON in both directions. Stateless, so that all sessions of a framing share one. */
 function jsonDialect(framing: Framing): Dialect {

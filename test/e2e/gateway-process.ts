@@ -15,6 +15,9 @@ export interface Ports {
   readonly internal: number;
 }
 
+/** The WebSocket library that gateways are started with; the suites run on each. */
+export const ENGINE = process.env.TIDEGATE_TEST_WS_ENGINE ?? 'uws';
+
 /** A gateway in a process of its own, as its users run it. */
 export class GatewayProcess {
   readonly pid: number;
@@ -69,6 +72,7 @@ export async function startGateway(directory: string, { env = {}, prefix = [] }:
       TIDEGATE_TCP_PORT: '0',
       TIDEGATE_INTERNAL_PORT: '0',
       TIDEGATE_DATA_DIR: directory,
+      TIDEGATE_WS_ENGINE: ENGINE,
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

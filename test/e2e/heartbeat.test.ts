@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freeze } from '../faults/machine.ts';
 import type { Client, TcpClient, WsClient } from './clients.ts';
+import { ENGINE } from './gateway-process.ts';
 import { Stage, type TransportName, toldOf, untilTold } from './stage.ts';
 
 const HEARTBEAT_MS = 1_000;
@@ -170,12 +171,12 @@ describe.concurrent('any byte', () => {
     ['an empty line', 'tcp', (client) => client.sendRaw('\n')],
     ['a WebSocket ping', 'ws', (client) => (client as WsClient).ws.ping()],
     ['an unasked WebSocket pong', 'ws', (client) => (client as WsClient).ws.pong()],
-    [
-      'part of a message',
-      'ws',
-      (client, i) => (client as WsClient).ws.send(i === 0 ? '{"op":"ping"' : ' ', { fin: false }),
-    ],
   ];
+  // The other library tells of whole messages only.
+  if (ENGINE === 'ws') {
+    const part = (i: number) => (i === 0 ? '{"op":"ping"' : ' ');
+    signs.push(['part of a message', 'ws', (client, i) => (client as WsClient).ws.send(part(i), { fin: false })]);
+  }
 
   test.each(signs)('is a sign of life: %s', async (_, transport, sign) => {
     const client = await stage[transport]();

@@ -11,6 +11,8 @@ export const SETTINGS: GatewaySettings = {
   hub: { tickMaxMs: 0, tickBytesMax: 65_536, recentBytesMax: BOUNDS.pageBytesMax },
   outboxBytesMax: 1_000_000,
   unsharedBytesMax: 10_000_000,
+  inboxBytesMax: 1_048_576,
+  inboxesBytesMax: 1_048_576,
   connectionsMax: 10,
   roomMembersMax: 1_000,
   catchUpTimeoutMs: 10_000,

@@ -39,6 +39,7 @@ async function open(isTls: boolean): Promise<{ outbox: Outbox; unshared: Unshare
   const outbox = new Outbox(transport, new OutboxFlusher(), unshared, { goOn: () => {} });
   transport.attach({
     onBytes() {},
+    onOverrun() {},
     onReadable() {},
     onDrained: () => outbox.drained(),
     onInputEnd() {},

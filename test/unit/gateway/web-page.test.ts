@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { writeAnswer } from '../../../src/gateway/http-answer.ts';
 import { WebPage } from '../../../src/gateway/web-page.ts';
 
 const SCRIPT = 'self.skipWaiting();\n';
@@ -21,7 +22,9 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'sw.js.1.tmp'), 'half of');
   const page = new WebPage(pathToFileURL(`${folder}/`));
   server = createServer((request, response) => {
-    if (!page.serve(request.url ?? '', request, response)) response.writeHead(404).end();
+    const { method = '', url = '', headers } = request;
+    const answer = page.answer(url, method, headers['if-none-match']) ?? { status: 404, headers: {} };
+    writeAnswer(response, method, answer);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { METRICS, type MetricEntry, type Signal } from '../../../src/observability/catalogue.ts';
+import { METRICS } from '../../../src/observability/catalogue.ts';
+import type { MetricEntry, Signal } from '../../../src/observability/metric-entry.ts';
 
 const entries: readonly MetricEntry[] = Object.values(METRICS);
 const SIGNALS: readonly Signal[] = ['latency', 'traffic', 'errors', 'saturation', 'presence'];

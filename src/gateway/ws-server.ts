@@ -1,27 +1,25 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
-import type { TlsOptions } from 'node:tls';
+import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { listen } from '../listen.ts';
 import { BOUNDS } from '../protocol/bounds.ts';
 import { DISCONNECTS, type DisconnectReason } from '../protocol/disconnects.ts';
 import { websocketDialect } from '../protocol/json-dialect.ts';
 import type { Gateway } from './gateway.ts';
-import type { HostRules } from './host-rules.ts';
+import { writeAnswer } from './http-answer.ts';
+import { type PublicRules, type PublicServer, refusalKind, SUBPROTOCOL } from './public-port.ts';
 import { Resets } from './resets.ts';
 import { CLOSE_TIMEOUT_MS, REFUSALS_MAX } from './transport.ts';
-import type { WebPage } from './web-page.ts';
 import { WsTransport } from './ws-transport.ts';
 
-export interface PublicServerSettings {
+export interface WsServerSettings {
   /** Connections that may be open at a time; some more are told so, and what is beyond those is dropped. */
   readonly connectionsMax: number;
   readonly tls: TlsOptions | null;
 }
 
-const WS_PATH = '/ws';
-const SUBPROTOCOL = 'tidegate.v1';
-const FORBIDDEN = '403 Forbidden';
 /** Milliseconds for a request's headers, and for all of it: no client of ours has a body. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
@@ -42,55 +40,57 @@ const WS_OPTIONS = {
   handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
 } as const;
 
-/** The public HTTP port: WebSockets at `/ws`, the chat page at `/`. */
-export class PublicServer {
-  /** For the composition root to listen with and to reload certificates. */
-  readonly server: Server | TlsServer;
+/** The public port on Node's own HTTP server, with `ws` for WebSockets: it runs wherever Node does. */
+export class WsServer implements PublicServer {
+  readonly #server: Server | TlsServer;
   readonly #gateway: Gateway;
-  readonly #rules: HostRules;
-  readonly #page: WebPage;
+  readonly #rules: PublicRules;
   readonly #resets: Resets;
   readonly #webSockets = new WebSocketServer(WS_OPTIONS);
 
-  constructor(gateway: Gateway, rules: HostRules, page: WebPage, { connectionsMax, tls }: PublicServerSettings) {
+  constructor(gateway: Gateway, rules: PublicRules, { connectionsMax, tls }: WsServerSettings) {
     this.#gateway = gateway;
     this.#rules = rules;
-    this.#page = page;
     const onRequest = (request: IncomingMessage, response: ServerResponse) => this.#request(request, response);
-    this.server = tls === null ? createServer(onRequest) : createTlsServer(tls, onRequest);
-    this.#resets = new Resets(this.server, tls !== null);
-    this.server.headersTimeout = REQUEST_TIMEOUT_MS;
-    this.server.requestTimeout = REQUEST_TIMEOUT_MS;
-    this.server.maxConnections = connectionsMax + REFUSALS_MAX;
-    this.server.on('drop', () => {
+    this.#server = tls === null ? createServer(onRequest) : createTlsServer(tls, onRequest);
+    this.#resets = new Resets(this.#server, tls !== null);
+    this.#server.headersTimeout = REQUEST_TIMEOUT_MS;
+    this.#server.requestTimeout = REQUEST_TIMEOUT_MS;
+    this.#server.maxConnections = connectionsMax + REFUSALS_MAX;
+    this.#server.on('drop', () => {
       gateway.tally.refusals.dropped += 1;
     });
-    this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+  }
+
+  listen(port: number, host: string, backlog: number): Promise<number> {
+    return listen(this.#server, port, host, backlog);
+  }
+
+  setCertificate(pair: SecureContextOptions): void {
+    if ('setSecureContext' in this.#server) this.#server.setSecureContext(pair);
   }
 
   close(): void {
-    this.server.close();
-    this.server.closeIdleConnections();
+    this.#server.close();
+    this.#server.closeIdleConnections();
   }
 
-  #request(request: IncomingMessage, response: ServerResponse): void {
-    const path = pathOf(request.url);
-    if (!this.#rules.allowsHost(request.headers.host)) {
-      answer(response, 403, 'This host name is not allowed (TIDEGATE_HOSTS).');
-    } else if (path === WS_PATH) {
-      response.setHeader('Upgrade', 'websocket');
-      answer(response, 426, 'This is a WebSocket.');
-    } else if (!this.#page.serve(path, request, response)) {
-      answer(response, 404, 'There is nothing here.');
-    }
+  /** Who was admitted is waited for until their connections are gone, which is as good. */
+  async settled(): Promise<void> {}
+
+  #request({ method = '', url, headers }: IncomingMessage, response: ServerResponse): void {
+    const { host, 'if-none-match': ifNoneMatch } = headers;
+    writeAnswer(response, method, this.#rules.answer({ method, path: pathOf(url), host, ifNoneMatch }));
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     // A broken connection is reported by 'close' as well, and nobody else's concern.
     socket.on('error', () => {});
-    const status = this.#refusal(request);
+    const { host, origin, 'sec-websocket-protocol': protocols } = request.headers;
+    const status = this.#rules.handshakeRefusal({ path: pathOf(request.url), host, origin, protocols });
     if (status !== null) {
-      this.#gateway.tally.refusals[status === FORBIDDEN ? 'forbidden' : 'bad_handshake'] += 1;
+      this.#gateway.tally.refusals[refusalKind(status)] += 1;
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
       return;
     }
@@ -109,14 +109,6 @@ export class PublicServer {
     socket.uncork();
   }
 
-  /** The HTTP status for what is no client of ours, or null. */
-  #refusal({ url, headers }: IncomingMessage): string | null {
-    if (pathOf(url) !== WS_PATH) return '404 Not Found';
-    const { host, origin } = headers;
-    if (!this.#rules.allowsHost(host) || !this.#rules.allowsOrigin(origin, host)) return FORBIDDEN;
-    return speaksOurs(headers['sec-websocket-protocol']) ? null : '400 Bad Request';
-  }
-
   #open(ws: WebSocket, socket: Duplex, remoteAddress: string): void {
     const transport = new WsTransport(ws, socket, remoteAddress, this.#resets, this.#gateway.wheel);
     transport.attach(this.#gateway.openSession(transport, websocketDialect, true));
@@ -129,17 +121,6 @@ function refuse(ws: WebSocket, socket: Duplex, reason: DisconnectReason, afterMs
   const { framing } = websocketDialect;
   for (const payload of websocketDialect.disconnect(reason, afterMs)) socket.write(framing.frame([payload]));
   ws.close(DISCONNECTS[reason].code, reason);
-}
-
-/** Whether the client asked for no subprotocol, or for ours among others. */
-function speaksOurs(offered: string | undefined): boolean {
-  return offered === undefined || offered.split(',').some((name) => name.trim() === SUBPROTOCOL);
-}
-
-function answer(response: ServerResponse, status: number, text: string): void {
-  response
-    .writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff' })
-    .end(`${text}\n`);
 }
 
 function pathOf(url: string | undefined): string {

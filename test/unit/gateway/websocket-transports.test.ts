@@ -5,36 +5,67 @@ import type { Duplex } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { Resets } from '../../../src/gateway/resets.ts';
+import type { Transport, TransportListener } from '../../../src/gateway/transport.ts';
 import { WsTransport } from '../../../src/gateway/ws-transport.ts';
 import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
+import { UwsPort } from './uws-port.ts';
 
-const server = createServer();
-const resets = new Resets(server, false);
-const wheel = new TimerWheel();
-const webSockets = new WebSocketServer({ noServer: true, clientTracking: false });
+/** A port that gives each WebSocket the transport of one library. */
+interface Port {
+  listen(): Promise<number>;
+  /** What comes next. */
+  accepted(): Promise<Transport & { attach(listener: TransportListener): void }>;
+  close(): Promise<void>;
+}
+
+class WsPort implements Port {
+  readonly #server = createServer();
+  readonly #resets = new Resets(this.#server, false);
+  readonly #wheel = new TimerWheel();
+  readonly #webSockets = new WebSocketServer({ noServer: true, clientTracking: false });
+
+  async listen(): Promise<number> {
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  accepted(): Promise<WsTransport> {
+    return new Promise((resolve) => {
+      this.#server.once('upgrade', (request, socket: Duplex, head: Buffer) => {
+        this.#webSockets.handleUpgrade(request, socket, head, (ws) =>
+          resolve(new WsTransport(ws, socket, '192.0.2.1', this.#resets, this.#wheel)),
+        );
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}
 
 interface Pair {
   readonly client: WebSocket;
-  readonly transport: WsTransport;
+  readonly transport: Transport;
   readonly heard: string[];
   readonly lines: string[];
   readonly bytes: string[];
 }
 
+let port: Port;
 let pair: Pair;
 
 async function open(): Promise<Pair> {
   const heard: string[] = [];
   const lines: string[] = [];
   const bytes: string[] = [];
-  const accepted = new Promise<WsTransport>((resolve) => {
-    server.once('upgrade', (request, socket: Duplex, head: Buffer) => {
-      webSockets.handleUpgrade(request, socket, head, (ws) =>
-        resolve(new WsTransport(ws, socket, '192.0.2.1', resets, wheel)),
-      );
-    });
-  });
-  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const number = await port.listen();
+  const accepted = port.accepted();
+  const client = new WebSocket(`ws://127.0.0.1:${number}`);
   client.on('error', () => {});
   const opened = once(client, 'open');
   const transport = await accepted;
@@ -43,6 +74,7 @@ async function open(): Promise<Pair> {
     onReadable() {
       for (let line = transport.read(); line !== null; line = transport.read()) lines.push(String(line));
     },
+    onOverrun: () => heard.push('overrun'),
     onDrained() {},
     onInputEnd: () => heard.push('input end'),
     onClosed: (isLeaving) => heard.push(isLeaving ? 'left' : 'closed'),
@@ -65,21 +97,19 @@ async function until(done: () => boolean): Promise<void> {
   while (!done() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-beforeEach(async () => {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  pair = await open();
-});
+describe.each([
+  ['ws', () => new WsPort()],
+  ['uWebSockets.js', () => new UwsPort()],
+])('the transport on %s', (_library, createPort) => {
+  beforeEach(async () => {
+    port = createPort();
+    pair = await open();
+  });
 
-afterEach(async () => {
-  pair.client.terminate();
-  const closed = once(server, 'close');
-  server.close();
-  server.closeAllConnections();
-  await closed;
-});
-
-describe('WsTransport', () => {
+  afterEach(async () => {
+    pair.client.terminate();
+    await port.close();
+  });
   it('splits messages into lines, each message ending one', async () => {
     pair.client.send('{"id":1}\n{"id":2}\r\n');
     pair.client.send('{"id":3}');

@@ -1,0 +1,235 @@
+import { once } from 'node:events';
+import { STATUS_CODES } from 'node:http';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BOUNDS } from '../protocol/bounds.ts';
+import { DISCONNECTS, type DisconnectReason } from '../protocol/disconnects.ts';
+import { websocketMessageDialect } from '../protocol/json-dialect.ts';
+import type { Gateway } from './gateway.ts';
+import { offersOurs, type PublicRules, type PublicServer, refusalKind, SUBPROTOCOL, WS_PATH } from './public-port.ts';
+import { REFUSALS_MAX } from './transport.ts';
+import type { UwsApp, UwsBehavior, UwsLibrary, UwsRequest, UwsResponse, UwsSocket } from './uws-library.ts';
+import { UwsShared, UwsTransport } from './uws-transport.ts';
+
+export interface UwsServerSettings {
+  /** Connections that may be open at a time; some more are told so, and what is beyond those is dropped. */
+  readonly connectionsMax: number;
+  /** PEM files. */
+  readonly tls: { readonly cert: string; readonly key: string } | null;
+}
+
+/**
+ * A message above this is cut off by the library, without the close code that one just above `frameBytesMax` gets: it
+ * has no way to say one.
+ */
+const MESSAGE_BYTES_MAX = 2 * BOUNDS.frameBytesMax;
+/**
+ * Seconds of silence after which the library pings, and ends a connection that does not answer within 16. It is for
+ * connections whose session has ended; the others have their heartbeats.
+ */
+const IDLE_TIMEOUT_S = 120;
+/** Milliseconds for a peer's kernel to take our last words, before the process may end and reset its connections. */
+const LAST_WORDS_MS = 500;
+const BAD_REQUEST = '400 Bad Request';
+const NOT_MODIFIED = 304;
+
+/** A connection's own: a transport if it was admitted, or why not. */
+interface Accepted {
+  readonly transport: UwsTransport | null;
+  readonly refused: DisconnectReason | null;
+}
+
+/** The public port on uWebSockets.js. */
+export class UwsServer implements PublicServer {
+  readonly #library: UwsLibrary;
+  readonly #gateway: Gateway;
+  readonly #rules: PublicRules;
+  readonly #settings: UwsServerSettings;
+  readonly #shared: UwsShared;
+  /** With TLS, it only accepts, and hands on to `#app`, whose certificate is the newest. */
+  readonly #acceptor: UwsApp | null;
+  #app: UwsApp;
+  #listening: object | null = null;
+  /** Connections, also those that are no WebSockets. */
+  #connections = 0;
+  #endedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(library: UwsLibrary, gateway: Gateway, rules: PublicRules, settings: UwsServerSettings) {
+    this.#library = library;
+    this.#gateway = gateway;
+    this.#rules = rules;
+    this.#settings = settings;
+    this.#shared = new UwsShared(gateway.wheel, gateway.inboxBytes);
+    this.#app = this.#createApp();
+    this.#acceptor = settings.tls === null ? null : library.App();
+    this.#acceptor?.addChildAppDescriptor(this.#app.getDescriptor());
+  }
+
+  /** The library asks the kernel to queue 512 connections, whatever `_backlog` is. */
+  async listen(port: number, host: string, _backlog: number): Promise<number> {
+    const { LIBUS_LISTEN_EXCLUSIVE_PORT, us_socket_local_port } = this.#library;
+    const address = host.replace(/^\[(.*)\]$/, '$1');
+    const token = await new Promise<object | false>((resolve) => {
+      (this.#acceptor ?? this.#app).listen(address, port, LIBUS_LISTEN_EXCLUSIVE_PORT, resolve);
+    });
+    if (token === false) throw await listenError(port, address);
+    this.#listening = token;
+    return us_socket_local_port(token);
+  }
+
+  setCertificate(): void {
+    // Sessions go on at the app that has the older one.
+    const next = this.#createApp();
+    this.#acceptor?.addChildAppDescriptor(next.getDescriptor());
+    this.#acceptor?.removeChildAppDescriptor(this.#app.getDescriptor());
+    this.#app = next;
+  }
+
+  close(): void {
+    if (this.#listening !== null) this.#library.us_listen_socket_close(this.#listening);
+    this.#listening = null;
+  }
+
+  /** The library doesn't tell when a connection that it has ended is gone. */
+  async settled(): Promise<void> {
+    const leftMs = this.#endedAtMs + LAST_WORDS_MS - performance.now();
+    if (leftMs > 0) await sleep(leftMs);
+  }
+
+  #createApp(): UwsApp {
+    const { App, SSLApp } = this.#library;
+    const { tls } = this.#settings;
+    const app = tls === null ? App() : SSLApp({ key_file_name: tls.key, cert_file_name: tls.cert });
+    return app
+      .ws(WS_PATH, this.#behavior())
+      .any('/*', (response, request) => this.#request(response, request))
+      .filter((response, count) => this.#count(response, count));
+  }
+
+  #behavior(): UwsBehavior<Accepted> {
+    return {
+      compression: this.#library.DISABLED,
+      maxPayloadLength: MESSAGE_BYTES_MAX,
+      // None: beyond a bound of its own the library leaves messages out in silence. Ours is the outbox's.
+      maxBackpressure: 0,
+      idleTimeout: IDLE_TIMEOUT_S,
+      sendPingsAutomatically: true,
+      upgrade: (response, request, context) => this.#upgrade(response, request, context),
+      open: (socket) => this.#open(socket),
+      message: ({ transport }, message, isBinary) => transport?.receive(message, isBinary),
+      ping: ({ transport }) => transport?.heard(),
+      pong: ({ transport }) => transport?.heard(),
+      drain: ({ transport }) => transport?.drained(),
+      close: ({ transport }, code) => this.#closed(transport, code),
+    };
+  }
+
+  /** What is no handshake, or one that the library has not understood. */
+  #request(response: UwsResponse, request: UwsRequest): void {
+    const method = request.getMethod().toUpperCase();
+    if (request.getHeader('upgrade').toLowerCase() === 'websocket') {
+      this.#refuseHandshake(response, this.#handshakeRefusal(request) ?? BAD_REQUEST);
+      return;
+    }
+    const { status, headers, body } = this.#rules.answer({
+      method,
+      path: request.getUrl(),
+      host: headerOf(request, 'host'),
+      ifNoneMatch: headerOf(request, 'if-none-match'),
+    });
+    response.writeStatus(`${status} ${STATUS_CODES[status]}`);
+    for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value);
+    if (method === 'HEAD') {
+      // Given as an argument, the library would wait for a body of that length.
+      response.writeHeader('Content-Length', String(body?.length ?? 0)).endWithoutBody();
+    } else if (status === NOT_MODIFIED) {
+      response.endWithoutBody();
+    } else {
+      response.end(body ?? '');
+    }
+  }
+
+  #upgrade(response: UwsResponse, request: UwsRequest, context: unknown): void {
+    const status = this.#handshakeRefusal(request);
+    if (status !== null) {
+      this.#refuseHandshake(response, status);
+      return;
+    }
+    const address = plainAddress(Buffer.from(response.getRemoteAddressAsText()).toString('latin1'));
+    const refused = this.#gateway.admit(address);
+    const transport = refused === null ? new UwsTransport(address, this.#shared) : null;
+    const key = request.getHeader('sec-websocket-key');
+    const protocol = offersOurs(headerOf(request, 'sec-websocket-protocol')) ? SUBPROTOCOL : '';
+    const accepted: Accepted = { transport, refused };
+    response.upgrade(accepted, key, protocol, '', context);
+  }
+
+  #handshakeRefusal(request: UwsRequest): string | null {
+    const status = this.#rules.handshakeRefusal({
+      path: request.getUrl(),
+      host: headerOf(request, 'host'),
+      origin: headerOf(request, 'origin'),
+      protocols: headerOf(request, 'sec-websocket-protocol'),
+    });
+    // The library leaves the version to us.
+    return status ?? (request.getHeader('sec-websocket-version') === '13' ? null : BAD_REQUEST);
+  }
+
+  #refuseHandshake(response: UwsResponse, status: string): void {
+    this.#gateway.tally.refusals[refusalKind(status)] += 1;
+    response.writeStatus(status).end('', true);
+  }
+
+  #open(socket: UwsSocket & Accepted): void {
+    const { transport, refused } = socket;
+    if (transport !== null) {
+      this.#gateway.tally.connections.websocket += 1;
+      transport.open(socket);
+      transport.attach(this.#gateway.openSession(transport, websocketMessageDialect, true));
+      return;
+    }
+    // A page cannot see an HTTP status on an upgrade, so a client that is sent away is told in a push.
+    const reason = refused ?? 'overloaded';
+    for (const payload of websocketMessageDialect.disconnect(reason, this.#gateway.comeBackMs(reason))) {
+      socket.send(payload, false, false);
+    }
+    socket.end(DISCONNECTS[reason].code, reason);
+  }
+
+  #closed(transport: UwsTransport | null, code: number): void {
+    this.#connections -= 1;
+    this.#endedAtMs = performance.now();
+    if (transport === null) return;
+    transport.closed(code);
+    this.#gateway.released(transport.remoteAddress);
+  }
+
+  #count(response: UwsResponse, count: number): void {
+    this.#connections += count;
+    if (count < 0 || this.#connections <= this.#settings.connectionsMax + REFUSALS_MAX) return;
+    this.#gateway.tally.refusals.dropped += 1;
+    response.close();
+  }
+}
+
+function headerOf(request: UwsRequest, name: string): string | undefined {
+  return request.getHeader(name) || undefined;
+}
+
+/** An address as Node writes it, but for runs of zeros, which the library writes in full: `0:0:0:0:0:0:0:1`. */
+function plainAddress(address: string): string {
+  return address.includes(':') ? address.replace(/\b0+(?=[\da-f])/g, '') : address;
+}
+
+/** Why a port can't be had: the library doesn't say, so Node is asked. */
+async function listenError(port: number, host: string): Promise<Error> {
+  const probe = createServer();
+  try {
+    probe.listen({ port, host });
+    await once(probe, 'listening');
+    probe.close();
+  } catch (error) {
+    return error as Error;
+  }
+  return Object.assign(new Error(`cannot listen on ${host}, port ${port}`), { syscall: 'listen' });
+}
