@@ -70,12 +70,9 @@ const websocketMessage: Framing = {
   frame(payloads) {
     const [first] = payloads;
     if (payloads.length === 1 && first !== undefined) return first;
-    const parts: Buffer[] = [];
-    for (const payload of payloads) {
-      if (parts.length > 0) parts.push(LF);
-      parts.push(payload);
-    }
-    return Buffer.concat(parts);
+    const message = Buffer.allocUnsafe(payloads.length - 1 + bytesOf(payloads));
+    writeLines(message, 0, payloads);
+    return message;
   },
 };
 
