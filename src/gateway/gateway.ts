@@ -50,7 +50,7 @@ export interface GatewaySettings {
 
 /** The node's sessions and what their commands do: the middle of the server, whatever the transports. */
 export class Gateway implements SessionHost {
-  readonly flusher = new OutboxFlusher();
+  readonly flusher = new OutboxFlusher(() => this.hub.isTickDue);
   readonly unshared: UnsharedBytes;
   readonly inboxBytes: InboxBytes;
   readonly outboxBytesMax: number;

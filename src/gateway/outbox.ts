@@ -3,16 +3,25 @@ import type { Transport } from './transport.ts';
 
 /** Collects the outboxes that were added to within one turn of the loop and writes each once at its end. */
 export class OutboxFlusher {
+  readonly #isTickDue: () => boolean;
   #dirty: Outbox[] = [];
   #immediate: NodeJS.Immediate | null = null;
   /** Handed to transports so far, by all outboxes. */
   bytesFlushed = 0;
 
+  /** @param isTickDue whether {@link flush} will be called within milliseconds, with pushes that can go along */
+  constructor(isTickDue: () => boolean = () => false) {
+    this.#isTickDue = isTickDue;
+  }
+
   add(outbox: Outbox): void {
     this.#dirty.push(outbox);
     // Behind everything that this turn of the loop has read, so that the acks of a batch, its pushes and the
     // replies to what came meanwhile leave in one write a session.
-    this.#immediate ??= setImmediate(() => this.flush());
+    this.#immediate ??= setImmediate(() => {
+      this.#immediate = null;
+      if (!this.#isTickDue()) this.flush();
+    });
   }
 
   /** Writes what is queued now. */

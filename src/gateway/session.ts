@@ -17,8 +17,9 @@ import type { LeftCode } from '../protocol/presence-push.ts';
 import type { RepliedOp, Replies } from '../protocol/replies.ts';
 import { CommandGate, type Waiting } from './command-gate.ts';
 import { Liveness, type LivenessSettings, type Living, type Reading } from './liveness.ts';
-import type { Membership } from './membership.ts';
+import type { Memberships } from './membership.ts';
 import { Outbox, type OutboxFlusher, type UnsharedBytes } from './outbox.ts';
+import type { SessionIdentity } from './session-identity.ts';
 import type { Transport, TransportListener } from './transport.ts';
 
 const NOTHING: readonly Input[] = [];
@@ -53,13 +54,6 @@ export interface SessionHost {
  */
 export type SessionState = 'unconnected' | 'connected' | 'ended';
 
-/** Who a session is, and what it may do. */
-export interface SessionIdentity {
-  readonly user: string;
-  readonly device: string;
-  readonly grants: Grants;
-}
-
 /**
  * One client on one connection: reads its commands in order, sees to it that each gets one reply, and ends it
  * for good or bad. What the commands mean is the handlers' business.
@@ -70,8 +64,7 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
   readonly limits: SessionLimits;
   readonly liveness: Liveness;
   readonly gate: CommandGate;
-  /** By room. Made when the first room is joined. */
-  memberships: Map<string, Membership> | null = null;
+  memberships: Memberships = null;
   /** By user. Made when the first one is watched. */
   watches: Map<string, UserWatch> | null = null;
   /** How others see this session, once it is connected. */

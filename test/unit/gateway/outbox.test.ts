@@ -138,4 +138,21 @@ describe('OutboxFlusher', () => {
     expect(transport.written.map(String)).toEqual(['a', 'b']);
     expect(transport.writes).toEqual([1, 1]);
   });
+
+  it('leaves what was queued to the tick that is due, which has more for the same sessions', async () => {
+    let isTickDue = true;
+    const flusher = new OutboxFlusher(() => isTickDue);
+    const transport = new FakeTransport();
+    const outbox = new Outbox(transport, flusher, new UnsharedBytes(1_000), NOBODY);
+    outbox.addUnshared(Buffer.from('reply'));
+    await endOfTurn();
+    expect(transport.writes).toEqual([]);
+    outbox.addShared(Buffer.from('push'));
+    flusher.flush();
+    expect(transport.writes).toEqual([2]);
+    isTickDue = false;
+    outbox.addUnshared(Buffer.from('reply'));
+    await endOfTurn();
+    expect(transport.writes).toEqual([2, 1]);
+  });
 });
