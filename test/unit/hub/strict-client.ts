@@ -79,7 +79,9 @@ export class StrictClient {
   publish(room: string, data: string): void {
     if (this.isPerson) return;
     this.#nextId += 1;
-    this.transport.send(`{"op":"publish","id":${this.#nextId},"room":"${room}","mid":"m${this.#nextId}","data":${data}}`);
+    this.transport.send(
+      `{"op":"publish","id":${this.#nextId},"room":"${room}","mid":"m${this.#nextId}","data":${data}}`,
+    );
   }
 
   /** Asks for the next page where one is to be had. Returns whether it did. */
