@@ -61,7 +61,6 @@ export type SessionState = 'unconnected' | 'connected' | 'ended';
 export class Session implements TransportListener, Subscriber, PresenceReader, Living, Waiting {
   readonly id: string;
   readonly #transport: Transport;
-  readonly limits: SessionLimits;
   readonly liveness: Liveness;
   readonly gate: CommandGate;
   memberships: Memberships = null;
@@ -76,6 +75,8 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
   readonly #outbox: Outbox;
   #state: SessionState = 'unconnected';
   #identity: SessionIdentity | null = null;
+  /** null while it would let through what a new one does. */
+  #limits: SessionLimits | null = null;
   /** Bytes of the line under way that its commands have not paid for. */
   #unpaidBytes = 0;
   /** Set while the client has used up even its refusals. */
@@ -95,7 +96,6 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
     this.#transport = transport;
     this.#dialect = dialect;
     this.#host = host;
-    this.limits = new SessionLimits(host.rates);
     this.liveness = new Liveness(this, host.wheel, host.liveness);
     this.gate = new CommandGate(this);
     this.#outbox = new Outbox(transport, host.flusher, host.unshared, this);
@@ -181,6 +181,8 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
   }
 
   askForSign(): void {
+    // Who has been silent for so long needs no memory of what it has spent.
+    if (this.#limits?.areFull(performance.now())) this.#limits = null;
     for (const payload of this.#dialect.heartbeat()) this.push(this.framing.frame([payload]));
   }
 
@@ -310,7 +312,8 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
   /** What keeps an input from being executed, if it is too much; else it is paid for. */
   #pay(input: Input): Shortage | null {
     const op = 'command' in input ? input.command.op : null;
-    const shortage = this.limits.take(op, this.#unpaidBytes, performance.now());
+    this.#limits ??= new SessionLimits(this.#host.rates);
+    const shortage = this.#limits.take(op, this.#unpaidBytes, performance.now());
     if (shortage === null) this.#unpaidBytes = 0;
     return shortage;
   }
@@ -322,7 +325,7 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
 
   /** Whether the client has had as many refusals as it is given: then it is read again when it may have another. */
   #isFlooding(): boolean {
-    const waitMs = this.limits.takeRefusal(performance.now());
+    const waitMs = this.#limits?.takeRefusal(performance.now()) ?? 0;
     if (waitMs === 0) return false;
     this.#endFlood();
     this.#flood = new Timeout(() => {
