@@ -2,7 +2,8 @@ import type { Writable } from 'node:stream';
 
 /** Below so many bytes copying the chunks together is cheaper than handing each to the system by itself. */
 const COPIED_BYTES_MAX = 8_192;
-const SCRATCH_BYTES = 16 * COPIED_BYTES_MAX;
+/** Few, since a peer that doesn't read keeps all of it while it keeps a part. */
+const SCRATCH_BYTES = 2 * COPIED_BYTES_MAX;
 
 /** Where chunks are copied together; `scratchAt` is where it is free, and stays where the kernel took it all at once. */
 let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);

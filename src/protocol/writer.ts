@@ -2,7 +2,7 @@ import { DISCONNECTS, type DisconnectReason } from './disconnects.ts';
 import type { CommandError } from './errors.ts';
 import type { Gap, Position } from './position.ts';
 import type { LeftCode, RoomPresencePush, UserPresencePush } from './presence-push.ts';
-import type { Publication } from './publication.ts';
+import { type Publication, quoted } from './publication.ts';
 import type { PageReply, PublishReply, RepliedOp, Replies } from './replies.ts';
 
 /** A command's `ok` reply as one JSON object in UTF-8. */
@@ -69,11 +69,6 @@ export function writeDisconnect(reason: DisconnectReason, afterMs: number | null
 function writePublished(id: number, { room, mid, epoch, offset, duplicate }: PublishReply): Buffer {
   const place = `"epoch":${quoted(epoch)},"offset":${offset},"duplicate":${duplicate}`;
   return Buffer.from(`{"id":${id},"ok":{"room":"${room}","mid":${quoted(mid)},${place}}}`, 'latin1');
-}
-
-/** Printable ASCII as JSON. */
-function quoted(text: string): string {
-  return text.includes('"') || text.includes('\\') ? JSON.stringify(text) : `"${text}"`;
 }
 
 function writePage(start: string, { messages, ...fields }: PageReply, end: string): Buffer {
