@@ -25,7 +25,8 @@ export class MessageLines {
     } else {
       this.#at = end + 1;
     }
-    return message.subarray(start, end > start && message[end - 1] === CR ? end - 1 : end);
+    if (end > start && message[end - 1] === CR) end -= 1;
+    return start === 0 && end === message.length ? message : message.subarray(start, end);
   }
 
   /** Leaves the message. Returns what was not read of it, or null. */

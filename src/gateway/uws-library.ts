@@ -65,7 +65,7 @@ export interface UwsApp {
   /** `count` is 1 for a connection that came, −1 for one that went before it was upgraded. */
   filter(handler: (response: UwsResponse, count: number) => void): UwsApp;
   /** `onListening` gets what {@link UwsLibrary.us_listen_socket_close} wants, or false. */
-  listen(host: string, port: number, options: number, onListening: (token: object | false) => void): UwsApp;
+  listen(host: string, port: number, onListening: (token: object | false) => void): UwsApp;
   /** Names an app, for another one to hand connections to. */
   getDescriptor(): object;
   /** From now on connections that this app accepts are another one's, in turn if there are several. */
@@ -81,7 +81,6 @@ export interface UwsLibrary {
   us_listen_socket_close(token: object): void;
   us_socket_local_port(token: object): number;
   readonly DISABLED: number;
-  readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number;
 }
 
 /** The library and in words which build it is, or why it does not serve. */

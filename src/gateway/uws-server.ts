@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { STATUS_CODES } from 'node:http';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listen } from '../listen.ts';
 import { BOUNDS } from '../protocol/bounds.ts';
 import { DISCONNECTS, type DisconnectReason } from '../protocol/disconnects.ts';
 import { websocketMessageDialect } from '../protocol/json-dialect.ts';
@@ -32,6 +33,8 @@ const IDLE_TIMEOUT_S = 120;
 const LAST_WORDS_MS = 500;
 const BAD_REQUEST = '400 Bad Request';
 const NOT_MODIFIED = 304;
+/** Where an address that stands for all of them can be reached. */
+const WILDCARDS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 /** A connection's own: a transport if it was admitted, or why not. */
 interface Accepted {
@@ -67,14 +70,20 @@ export class UwsServer implements PublicServer {
 
   /** The library asks the kernel to queue 512 connections, whatever `_backlog` is. */
   async listen(port: number, host: string, _backlog: number): Promise<number> {
-    const { LIBUS_LISTEN_EXCLUSIVE_PORT, us_socket_local_port } = this.#library;
     const address = host.replace(/^\[(.*)\]$/, '$1');
+    // Of a port that the library picks, it would not let a restart within the minute have the same one.
+    const wanted = port === 0 ? await portOf(0, address) : port;
+    if (port !== 0 && (await isTaken(port, address))) await portOf(port, address);
     const token = await new Promise<object | false>((resolve) => {
-      (this.#acceptor ?? this.#app).listen(address, port, LIBUS_LISTEN_EXCLUSIVE_PORT, resolve);
+      (this.#acceptor ?? this.#app).listen(address, wanted, resolve);
     });
-    if (token === false) throw await listenError(port, address);
+    if (token === false) {
+      // It doesn't say why; Node does.
+      await portOf(port, address);
+      throw Object.assign(new Error(`listen failed ${address}:${wanted}`), { syscall: 'listen' });
+    }
     this.#listening = token;
-    return us_socket_local_port(token);
+    return this.#library.us_socket_local_port(token);
   }
 
   setCertificate(): void {
@@ -221,15 +230,28 @@ function plainAddress(address: string): string {
   return address.includes(':') ? address.replace(/\b0+(?=[\da-f])/g, '') : address;
 }
 
-/** Why a port can't be had: the library doesn't say, so Node is asked. */
-async function listenError(port: number, host: string): Promise<Error> {
-  const probe = createServer();
+/**
+ * Whether somebody listens on a port. The library would share it with another process that uses it in the same way, or,
+ * told not to, would not have it for a minute after a restart.
+ */
+async function isTaken(port: number, host: string): Promise<boolean> {
+  const socket = connect({ port, host: WILDCARDS[host] ?? host });
   try {
-    probe.listen({ port, host });
-    await once(probe, 'listening');
-    probe.close();
-  } catch (error) {
-    return error as Error;
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
   }
-  return Object.assign(new Error(`cannot listen on ${host}, port ${port}`), { syscall: 'listen' });
+}
+
+/** Has Node listen for a moment, and returns the port. @throws Error with `syscall` `listen` if it can't */
+async function portOf(port: number, host: string): Promise<number> {
+  const server = createServer();
+  const used = await listen(server, port, host, 1);
+  const closed = once(server, 'close');
+  server.close();
+  await closed;
+  return used;
 }

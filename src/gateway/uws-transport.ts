@@ -94,8 +94,8 @@ export class UwsTransport implements Transport {
   }
 
   write(chunks: readonly Buffer[], onTaken?: () => void): void {
-    if (this.#socket === null || this.#closing !== null) return;
-    this.#send(chunks, onTaken === undefined ? [] : [onTaken]);
+    if (this.#closing === null && !this.#send(chunks) && onTaken !== undefined) this.#waiting?.onTaken.push(onTaken);
+    else onTaken?.();
   }
 
   close(code: number, reason: string): void {
@@ -140,8 +140,11 @@ export class UwsTransport implements Transport {
     const waiting = this.#waiting;
     if (waiting === null || this.#socket === null || this.#socket.getBufferedAmount() > 0) return;
     this.#waiting = null;
-    this.#send(waiting.chunks, waiting.onTaken);
-    if (this.#waiting !== null) return;
+    if (!this.#send(waiting.chunks)) {
+      (this.#waiting as Waiting | null)?.onTaken.push(...waiting.onTaken);
+      return;
+    }
+    for (const onTaken of waiting.onTaken) onTaken();
     if (this.#closing !== null) this.#socket?.end(this.#closing.code, this.#closing.reason);
     else this.#listener?.onDrained();
   }
@@ -181,27 +184,29 @@ export class UwsTransport implements Transport {
     this.#inbox = null;
   }
 
-  #send(chunks: readonly Buffer[], onTaken: (() => void)[]): void {
+  /** Whether the kernel has taken it all, or nothing is to be taken any more. */
+  #send(chunks: readonly Buffer[]): boolean {
+    const socket = this.#socket;
+    if (socket === null) return true;
     if (this.#waiting !== null) {
       for (const chunk of chunks) this.#waiting.bytes += chunk.length;
       this.#waiting.chunks.push(...chunks);
-      this.#waiting.onTaken.push(...onTaken);
-      return;
+      return false;
     }
     const messages = joined(chunks);
     for (let sent = 0; sent < messages.length; sent += 1) {
-      const status = this.#socket?.send(messages[sent] as Buffer, false, false);
+      const status = socket.send(messages[sent] as Buffer, false, false);
       if (status === SENT.success) continue;
       if (status === SENT.dropped) {
         // Can't be, as the library has no bound of its own here; but a message that was left out must not go unseen.
         this.terminate();
-        return;
+        return true;
       }
       const left = messages.slice(sent + 1);
-      this.#waiting = { chunks: left, bytes: left.reduce((sum, { length }) => sum + length, 0), onTaken };
-      return;
+      this.#waiting = { chunks: left, bytes: left.reduce((sum, { length }) => sum + length, 0), onTaken: [] };
+      return false;
     }
-    for (const taken of onTaken) taken();
+    return true;
   }
 }
 

@@ -1,9 +1,12 @@
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { REFUSALS_MAX } from '../../src/gateway/transport.ts';
 import { BOUNDS } from '../../src/protocol/bounds.ts';
 import { type Client, TcpClient, WsClient } from './clients.ts';
-import { type GatewayProcess, startGateway, temporaryDirectory, UNLIMITED } from './gateway-process.ts';
+import { ENGINE, type GatewayProcess, startGateway, temporaryDirectory, UNLIMITED } from './gateway-process.ts';
+import { scrape } from './metrics-page.ts';
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 let gateway: GatewayProcess;
@@ -115,10 +118,57 @@ describe.each(Object.keys(transports) as (keyof typeof transports)[])('over %s',
   });
 });
 
+test.each(['tcp', 'http'] as const)(
+  'connections beyond those that are sent away are dropped, at the %s port',
+  async (port) => {
+    const [connectionsMax, beyond] = [5, 20];
+    await start({ TIDEGATE_CONNECTIONS_MAX: String(connectionsMax) });
+    let closed = 0;
+    const sockets = Array.from({ length: connectionsMax + REFUSALS_MAX + beyond }, () => {
+      const socket = connect(gateway.ports[port], '127.0.0.1');
+      socket.on('error', () => {});
+      return socket.on('close', () => {
+        closed += 1;
+      });
+    });
+    const dropped = async () => (await scrape(gateway)).value('connections_refused_total', { reason: 'dropped' });
+    await expect.poll(dropped, { timeout: 10_000 }).toBeGreaterThanOrEqual(beyond);
+    if (port === 'http') expect(closed).toBe(beyond);
+    for (const socket of sockets) socket.destroy();
+    // Those gone, there is room again.
+    const client = port === 'tcp' ? await TcpClient.open(gateway.ports.tcp) : await WsClient.open(gateway.ports.http);
+    await client.connect('ann');
+    client.close();
+  },
+);
+
+/** Where the library cannot stop reading. */
+if (ENGINE === 'uws') {
+  test.each([
+    ['for one session', { TIDEGATE_INBOX_BYTES_MAX: '131072' }],
+    ['for all of them', { TIDEGATE_INBOX_BYTES_MAX: '2000000', TIDEGATE_INBOXES_BYTES_MAX: '1048576' }],
+  ])('commands that are not read are held up to a bound %s, and then the session ends', async (_, env) => {
+    await start({ TIDEGATE_LIMIT_COMMANDS: '1:20', ...env });
+    const neighbour = await WsClient.open(gateway.ports.http);
+    await neighbour.connect('neighbour');
+    const flood = await WsClient.open(gateway.ports.http);
+    await flood.connect('flood');
+    for (let id = 0; id < 9_000; id += 1) flood.send({ op: 'ping', id });
+    expect(await flood.disconnected()).toEqual({
+      push: 'disconnect',
+      code: 3003,
+      reason: 'too many commands wait',
+      reconnect: { afterMs: expect.any(Number) },
+    });
+    await neighbour.ok({ op: 'ping' });
+    expect((await scrape(gateway)).value('inbox_bytes')).toBe(0);
+    neighbour.close();
+  });
+}
+
 test('a WebSocket that is not admitted is told in the same write as the handshake', async () => {
   await start({ TIDEGATE_CONNECTIONS_MAX: '1' });
   const first = await WsClient.open(gateway.ports.http);
-  const { connect } = await import('node:net');
   const socket = connect(gateway.ports.http, '127.0.0.1');
   socket.write(
     `GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +

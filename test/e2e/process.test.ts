@@ -76,6 +76,9 @@ describe('the command line', () => {
     expect(fresh).toMatchObject({ code: 0, stderr: '' });
     expect(fresh.stdout).toContain('16 partitions');
     expect(fresh.stdout).toContain('TIDEGATE_PREFIX is set, but without effect');
+    expect(fresh.stdout).toMatch(/^websocket {2}uWebSockets\.js, .* as pinned$/m);
+    const plain = await runTidegate(['check'], { TIDEGATE_DATA_DIR: data, TIDEGATE_WS_ENGINE: 'ws' });
+    expect(plain.stdout).toContain('websocket  ws, as TIDEGATE_WS_ENGINE wants');
     await mkdir(data);
     await writeFile(join(data, 'letter.txt'), 'not ours');
     const foreign = await runTidegate(['check'], { TIDEGATE_DATA_DIR: data });
@@ -229,6 +232,10 @@ describe('TLS', () => {
       return subject.CN;
     };
     expect(await commonName(gateway.ports.tcp)).toBe('localhost');
+    const options = { rejectUnauthorized: false };
+    const earlier = await WsClient.open(0, options, `wss://127.0.0.1:${gateway.ports.http}/ws`);
+    await earlier.connect('earlier');
+    await earlier.ok({ op: 'join', room: 'r' });
     const next = await certificate('chat.example');
     await rename(next.cert, cert);
     // The pair does not fit until the key follows.
@@ -238,6 +245,12 @@ describe('TLS', () => {
     await rename(next.key, key);
     await expect.poll(logged('certificate read again'), { timeout: 15_000 }).toBe(true);
     for (const port of [gateway.ports.tcp, gateway.ports.http]) expect(await commonName(port)).toBe('chat.example');
+    // Who was there before goes on, together with who has come since.
+    const later = await WsClient.open(0, options, `wss://127.0.0.1:${gateway.ports.http}/ws`);
+    await later.connect('later');
+    await later.ok({ op: 'publish', room: 'r', mid: 'm', data: 'still there' });
+    await earlier.until('the message', () => earlier.messages('r')[0]);
+    for (const client of [earlier, later]) client.close();
   });
 });
 

@@ -21,7 +21,7 @@ export class UwsPort {
   #listening: object | false = false;
 
   listen(): Promise<number> {
-    const { App, DISABLED, LIBUS_LISTEN_EXCLUSIVE_PORT, us_socket_local_port } = this.#library;
+    const { App, DISABLED, us_socket_local_port } = this.#library;
     const app = App().ws<Accepted>('/', {
       compression: DISABLED,
       maxPayloadLength: 131_072,
@@ -43,7 +43,7 @@ export class UwsPort {
       close: ({ transport }, code) => transport.closed(code),
     });
     return new Promise((resolve, reject) => {
-      app.listen('127.0.0.1', 0, LIBUS_LISTEN_EXCLUSIVE_PORT, (token) => {
+      app.listen('127.0.0.1', 0, (token) => {
         this.#listening = token;
         if (token === false) reject(new Error('cannot listen'));
         else resolve(us_socket_local_port(token));
