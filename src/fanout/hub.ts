@@ -4,6 +4,7 @@ import type { Framing } from '../protocol/dialect.ts';
 import type { Gap, Position } from '../protocol/position.ts';
 import type { Publication } from '../protocol/publication.ts';
 import { partitionOf } from './partition.ts';
+import { RecentPublications } from './recent-publications.ts';
 import type { RoomLog } from './room-log.ts';
 
 /** Who hears a room: a session. */
@@ -90,32 +91,6 @@ export class Room {
   }
 }
 
-/** What arrived in a room since a reading of its past began, so that past and present meet without a race. */
-export class RecentPublications {
-  readers = 0;
-  readonly publications: Publication[] = [];
-  /** Offsets up to and with this one may have been let go again. */
-  lostThrough: number;
-  #bytes = 0;
-  readonly #bytesMax: number;
-
-  constructor(through: number, bytesMax: number) {
-    this.lostThrough = through;
-    this.#bytesMax = bytesMax;
-  }
-
-  add(publication: Publication): void {
-    this.publications.push(publication);
-    this.#bytes += publication.value.length;
-    while (this.#bytes > this.#bytesMax) {
-      const oldest = this.publications.shift();
-      if (oldest === undefined) break;
-      this.#bytes -= oldest.value.length;
-      this.lostThrough = oldest.offset;
-    }
-  }
-}
-
 /** A reading of a room's past under way. Between `end` and `close`, nothing that arrives is forgotten silently. */
 export interface Reading {
   /** The room's end when the reading began: read the log up to here. */
@@ -177,6 +152,11 @@ export class Hub {
 
   get roomCount(): number {
     return this.#rooms.size;
+  }
+
+  /** Whether a tick is to end within `tickMaxMs`. */
+  get isTickDue(): boolean {
+    return this.#timer !== null;
   }
 
   /** The offset of the newest publication that any room of this room's partition has seen. */
@@ -357,9 +337,11 @@ function deliver(room: Room): Delivered {
   if (first === undefined) return { publications, deliveries: 0, sinceMs };
   let deliveries = room.live.size * publications.length;
   const batches: Batch[] = [];
+  let batch: Batch | undefined;
   for (const subscription of room.live) {
     const { framing } = subscription.subscriber;
-    let batch = batches.find((known) => known.framing === framing);
+    // Neighbours mostly speak alike.
+    if (batch?.framing !== framing) batch = batches.find((known) => known.framing === framing);
     if (batch === undefined) {
       // Framings that say a message alike share its bytes.
       const alike = batches.find((known) => known.framing.message === framing.message);

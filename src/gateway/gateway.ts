@@ -15,7 +15,7 @@ import { CommandError } from '../protocol/errors.ts';
 import { commandErrorOf } from './fault.ts';
 import { type ConnectContext, connect, refresh } from './handlers/connect.ts';
 import { presence, recheckWatches, status, unwatch, unwatchAll, watch } from './handlers/presence.ts';
-import { publish } from './handlers/publish.ts';
+import { type PublishContext, publish } from './handlers/publish.ts';
 import { endAll, history, join, leave, type RoomsContext, recheckRooms } from './handlers/rooms.ts';
 import { signal } from './handlers/signal.ts';
 import { InboxBytes } from './inbox.ts';
@@ -50,7 +50,7 @@ export interface GatewaySettings {
 
 /** The node's sessions and what their commands do: the middle of the server, whatever the transports. */
 export class Gateway implements SessionHost {
-  readonly flusher = new OutboxFlusher();
+  readonly flusher = new OutboxFlusher(() => this.hub.isTickDue);
   readonly unshared: UnsharedBytes;
   readonly inboxBytes: InboxBytes;
   readonly outboxBytesMax: number;
@@ -67,6 +67,7 @@ export class Gateway implements SessionHost {
   readonly #settings: GatewaySettings;
   readonly #logger: Logger;
   readonly #connect: ConnectContext;
+  readonly #publishing: PublishContext;
   #connections = 0;
   readonly #connectionsByAddress = new Map<string, number>();
   #draining = false;
@@ -98,6 +99,11 @@ export class Gateway implements SessionHost {
     const { hub, feed, tracker, unshared } = this;
     const { catchUpTimeoutMs, roomMembersMax } = settings;
     this.rooms = { log, tally, hub, feed, tracker, store, unshared, wheel, catchUpTimeoutMs, roomMembersMax };
+    this.#publishing = {
+      ...{ log, tally },
+      failed: (session, id, error) => this.#fail(session, id, error),
+      ended: () => this.#checkSettled(),
+    };
     this.#connect = { ...settings.access, registry: this.sessions, tracker };
     log.tail((publications) => hub.receive(publications));
   }
@@ -235,7 +241,8 @@ export class Gateway implements SessionHost {
         leave(session, command, rooms);
         return undefined;
       case 'publish':
-        return publish(session, command, rooms, limited);
+        publish(session, command, this.#publishing, limited);
+        return undefined;
       case 'history':
         return history(session, command, rooms);
       case 'signal':

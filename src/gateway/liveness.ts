@@ -41,9 +41,9 @@ export class Liveness extends Timed {
   #isConnected = false;
   #isStopped = false;
   #hasHeartbeats = false;
-  /** Milliseconds since 1970. */
-  #expiresAtMs = Number.POSITIVE_INFINITY;
-  /** By the wheel's time. */
+  /** Milliseconds since 1970; null: never. */
+  #expiresAtMs: number | null = null;
+  /** By the wheel's time, rounded up. */
   #heardMs = 0;
   #askedMs = -1;
   /** What a stalled client had taken when it was looked at last; -1 while it is not stalled. */
@@ -79,7 +79,8 @@ export class Liveness extends Timed {
 
   /** A byte came. */
   heard(): void {
-    this.#heardMs = this.#wheel.nowMs;
+    // Whole numbers, which V8 keeps in the object; others are an object each.
+    this.#heardMs = Math.ceil(this.#wheel.nowMs);
     if (this.#askedMs < 0) return;
     this.#askedMs = -1;
     this.#silenceMs = this.#randomSilenceMs();
@@ -99,7 +100,7 @@ export class Liveness extends Timed {
   }
 
   onDue(): void {
-    if (Date.now() >= this.#expiresAtMs) {
+    if (this.#expiresAtMs !== null && Date.now() >= this.#expiresAtMs) {
       this.#living.disconnect('token_expired');
     } else if (this.#isConnected && (!this.#hasHeartbeats || this.#isAlive())) {
       this.#setNext();
@@ -132,7 +133,7 @@ export class Liveness extends Timed {
     // Asking for a sign may itself have ended a session that doesn't read.
     if (this.#isStopped) return;
     const nowMs = this.#wheel.nowMs;
-    let dueMs = this.#expiresAtMs - Date.now();
+    let dueMs = this.#expiresAtMs === null ? Number.POSITIVE_INFINITY : this.#expiresAtMs - Date.now();
     if (this.#hasHeartbeats) {
       const { heartbeatTimeoutMs } = this.#settings;
       const heartbeatMs =
@@ -146,6 +147,6 @@ export class Liveness extends Timed {
   }
 
   #randomSilenceMs(): number {
-    return this.#settings.heartbeatMs * (0.8 + 0.4 * Math.random());
+    return Math.round(this.#settings.heartbeatMs * (0.8 + 0.4 * Math.random()));
   }
 }

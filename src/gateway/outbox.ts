@@ -1,17 +1,27 @@
+import type { Waiting } from './command-gate.ts';
 import type { Transport } from './transport.ts';
 
 /** Collects the outboxes that were added to within one turn of the loop and writes each once at its end. */
 export class OutboxFlusher {
+  readonly #isTickDue: () => boolean;
   #dirty: Outbox[] = [];
   #immediate: NodeJS.Immediate | null = null;
   /** Handed to transports so far, by all outboxes. */
   bytesFlushed = 0;
 
+  /** @param isTickDue whether {@link flush} will be called within milliseconds, with pushes that can go along */
+  constructor(isTickDue: () => boolean = () => false) {
+    this.#isTickDue = isTickDue;
+  }
+
   add(outbox: Outbox): void {
     this.#dirty.push(outbox);
     // Behind everything that this turn of the loop has read, so that the acks of a batch, its pushes and the
     // replies to what came meanwhile leave in one write a session.
-    this.#immediate ??= setImmediate(() => this.flush());
+    this.#immediate ??= setImmediate(() => {
+      this.#immediate = null;
+      if (!this.#isTickDue()) this.flush();
+    });
   }
 
   /** Writes what is queued now. */
@@ -62,17 +72,17 @@ export class Outbox {
   readonly #transport: Transport;
   readonly #flusher: OutboxFlusher;
   readonly #unshared: UnsharedBytes;
-  readonly #onFlushed: () => void;
-  #chunks: Buffer[] = [];
+  readonly #waiting: Waiting;
+  #chunks: Buffer[] | null = null;
   #bytes = 0;
   #addedBytes = 0;
   #unsharedBytes = 0;
 
-  constructor(transport: Transport, flusher: OutboxFlusher, unshared: UnsharedBytes, onFlushed: () => void) {
+  constructor(transport: Transport, flusher: OutboxFlusher, unshared: UnsharedBytes, waiting: Waiting) {
     this.#transport = transport;
     this.#flusher = flusher;
     this.#unshared = unshared;
-    this.#onFlushed = onFlushed;
+    this.#waiting = waiting;
   }
 
   /** Bytes that the kernel has not taken: queued here or in the transport. */
@@ -86,8 +96,11 @@ export class Outbox {
   }
 
   addShared(chunk: Buffer): void {
-    if (this.#chunks.length === 0) this.#flusher.add(this);
-    this.#chunks.push(chunk);
+    if (this.#chunks !== null) this.#chunks.push(chunk);
+    else {
+      this.#chunks = [chunk];
+      this.#flusher.add(this);
+    }
     this.#bytes += chunk.length;
     this.#addedBytes += chunk.length;
   }
@@ -100,15 +113,15 @@ export class Outbox {
 
   /** One gathered write. */
   flush(): void {
-    if (this.#chunks.length > 0) {
-      const chunks = this.#chunks;
+    const chunks = this.#chunks;
+    if (chunks !== null) {
       this.#flusher.bytesFlushed += this.#bytes;
-      this.#chunks = [];
+      this.#chunks = null;
       this.#bytes = 0;
       this.#transport.write(chunks, this.#unsharedBytes > 0 ? () => this.drained() : undefined);
     }
     this.drained();
-    this.#onFlushed();
+    this.#waiting.goOn();
   }
 
   /** To be called when the transport has written everything; harmless at other times. */
@@ -118,7 +131,7 @@ export class Outbox {
 
   /** Forgets what waits; the transport is gone. */
   close(): void {
-    this.#chunks = [];
+    this.#chunks = null;
     this.#bytes = 0;
     this.#releaseUnshared();
   }

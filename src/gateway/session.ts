@@ -15,10 +15,11 @@ import { OVERSIZE } from '../protocol/line-splitter.ts';
 import type { Gap, Position } from '../protocol/position.ts';
 import type { LeftCode } from '../protocol/presence-push.ts';
 import type { RepliedOp, Replies } from '../protocol/replies.ts';
-import { CommandGate } from './command-gate.ts';
+import { CommandGate, type Waiting } from './command-gate.ts';
 import { Liveness, type LivenessSettings, type Living, type Reading } from './liveness.ts';
-import type { Membership } from './membership.ts';
+import type { Memberships } from './membership.ts';
 import { Outbox, type OutboxFlusher, type UnsharedBytes } from './outbox.ts';
+import type { SessionIdentity } from './session-identity.ts';
 import type { Transport, TransportListener } from './transport.ts';
 
 const NOTHING: readonly Input[] = [];
@@ -53,25 +54,16 @@ export interface SessionHost {
  */
 export type SessionState = 'unconnected' | 'connected' | 'ended';
 
-/** Who a session is, and what it may do. */
-export interface SessionIdentity {
-  readonly user: string;
-  readonly device: string;
-  readonly grants: Grants;
-}
-
 /**
  * One client on one connection: reads its commands in order, sees to it that each gets one reply, and ends it
  * for good or bad. What the commands mean is the handlers' business.
  */
-export class Session implements TransportListener, Subscriber, PresenceReader, Living {
+export class Session implements TransportListener, Subscriber, PresenceReader, Living, Waiting {
   readonly id: string;
   readonly #transport: Transport;
-  readonly limits: SessionLimits;
   readonly liveness: Liveness;
   readonly gate: CommandGate;
-  /** By room. Made when the first room is joined. */
-  memberships: Map<string, Membership> | null = null;
+  memberships: Memberships = null;
   /** By user. Made when the first one is watched. */
   watches: Map<string, UserWatch> | null = null;
   /** How others see this session, once it is connected. */
@@ -83,6 +75,8 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
   readonly #outbox: Outbox;
   #state: SessionState = 'unconnected';
   #identity: SessionIdentity | null = null;
+  /** null while it would let through what a new one does. */
+  #limits: SessionLimits | null = null;
   /** Bytes of the line under way that its commands have not paid for. */
   #unpaidBytes = 0;
   /** Set while the client has used up even its refusals. */
@@ -102,11 +96,9 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
     this.#transport = transport;
     this.#dialect = dialect;
     this.#host = host;
-    this.limits = new SessionLimits(host.rates);
     this.liveness = new Liveness(this, host.wheel, host.liveness);
-    const goOn = () => this.#goOn();
-    this.gate = new CommandGate(goOn);
-    this.#outbox = new Outbox(transport, host.flusher, host.unshared, goOn);
+    this.gate = new CommandGate(this);
+    this.#outbox = new Outbox(transport, host.flusher, host.unshared, this);
   }
 
   get state(): SessionState {
@@ -189,6 +181,8 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
   }
 
   askForSign(): void {
+    // Who has been silent for so long needs no memory of what it has spent.
+    if (this.#limits?.areFull(performance.now())) this.#limits = null;
     for (const payload of this.#dialect.heartbeat()) this.push(this.framing.frame([payload]));
   }
 
@@ -236,7 +230,7 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
 
   onDrained(): void {
     this.#outbox.drained();
-    this.#goOn();
+    this.goOn();
   }
 
   onInputEnd(): void {
@@ -247,6 +241,11 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
   onClosed(isLeaving: boolean): void {
     this.#outbox.close();
     if (this.#state !== 'ended') this.#leave(isLeaving ? 'left' : 'lost', isLeaving);
+  }
+
+  /** Something has happened that a held command, or the end of the input, may have waited for. */
+  goOn(): void {
+    if (this.#isHeld || this.#inputEnded) this.#pump();
   }
 
   #end(end: SessionEnd, isLeaving: boolean, code = 1000, words = ''): void {
@@ -262,11 +261,6 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
     this.liveness.stop();
     this.#endFlood();
     this.#host.ended(this, isLeaving, end);
-  }
-
-  /** Something has happened that a held command, or the end of the input, may have waited for. */
-  #goOn(): void {
-    if (this.#isHeld || this.#inputEnded) this.#pump();
   }
 
   /** Executes what has come, as far as it may be executed now. */
@@ -318,7 +312,8 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
   /** What keeps an input from being executed, if it is too much; else it is paid for. */
   #pay(input: Input): Shortage | null {
     const op = 'command' in input ? input.command.op : null;
-    const shortage = this.limits.take(op, this.#unpaidBytes, performance.now());
+    this.#limits ??= new SessionLimits(this.#host.rates);
+    const shortage = this.#limits.take(op, this.#unpaidBytes, performance.now());
     if (shortage === null) this.#unpaidBytes = 0;
     return shortage;
   }
@@ -330,12 +325,12 @@ export class Session implements TransportListener, Subscriber, PresenceReader, L
 
   /** Whether the client has had as many refusals as it is given: then it is read again when it may have another. */
   #isFlooding(): boolean {
-    const waitMs = this.limits.takeRefusal(performance.now());
+    const waitMs = this.#limits?.takeRefusal(performance.now()) ?? 0;
     if (waitMs === 0) return false;
     this.#endFlood();
     this.#flood = new Timeout(() => {
       this.#endFlood();
-      this.#goOn();
+      this.goOn();
     });
     this.#host.wheel.set(this.#flood, waitMs);
     this.#host.tally.floodHeld += 1;

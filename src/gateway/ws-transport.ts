@@ -1,12 +1,15 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { Timeout, type TimerWheel } from '../limits/timer-wheel.ts';
-import { LineSplitter, type OVERSIZE } from '../protocol/line-splitter.ts';
 import { writeGathered } from './gathered-write.ts';
+import { MessageLines } from './message-lines.ts';
 import type { Resets } from './resets.ts';
 import { CLOSE_CODES, CLOSE_TIMEOUT_MS, isGoodbye, type Transport, type TransportListener } from './transport.ts';
 
-const LF = Buffer.from('\n');
+/** Where a WebSocket and its socket have their transport, so that all of them share their listeners. */
+const TRANSPORT = Symbol('transport');
+
+type Carrying<T> = T & { [TRANSPORT]?: WsTransport };
 
 /**
  * A WebSocket served by `ws`: it reads, keeps the handshakes and answers pings. Text frames are written past it,
@@ -15,12 +18,15 @@ const LF = Buffer.from('\n');
  */
 export class WsTransport implements Transport {
   readonly remoteAddress: string;
-  readonly #ws: WebSocket;
-  readonly #socket: Duplex;
+  readonly #ws: Carrying<WebSocket>;
+  readonly #socket: Carrying<Duplex>;
   readonly #resets: Resets;
   readonly #wheel: TimerWheel;
-  readonly #lines = new LineSplitter();
-  #allRead = true;
+  #listener: TransportListener | null = null;
+  /** The message that is read, until it is read to its end. */
+  #lines: MessageLines | null = null;
+  /** Messages behind it: those of one chunk of the socket. */
+  #messages: Buffer[] | null = null;
   /** No more lines are read: we have closed, or the client broke the protocol. */
   #closed = false;
   /** Set while a closing peer is waited for. */
@@ -36,47 +42,70 @@ export class WsTransport implements Transport {
 
   /** Begins to report to the session. */
   attach(listener: TransportListener): void {
-    // Told once, and early where the peer broke the protocol: its close may take a while.
-    let told = false;
-    const tellClosed = (isLeaving: boolean) => {
-      this.#closed = true;
-      if (told) return;
-      told = true;
-      listener.onClosed(isLeaving);
-    };
-    this.#ws.on('message', (data: Buffer, isBinary: boolean) => {
-      if (this.#closed) return;
-      if (isBinary) {
-        this.#ws.close(CLOSE_CODES.unsupportedData, 'binary');
-        tellClosed(false);
-        return;
-      }
-      this.#lines.push(data);
-      this.#lines.push(LF);
-      this.#allRead = false;
-      listener.onReadable();
-      if (!this.#allRead && !this.#closed) this.#ws.pause();
-    });
-    // Frames that break RFC 6455 or our bounds: ws has closed with the code for it, and tells the reason here.
-    this.#ws.on('error', () => tellClosed(false));
-    this.#ws.on('close', (code: number) => {
-      if (this.#closing !== null) this.#wheel.clear(this.#closing);
-      tellClosed(isGoodbye(code));
-    });
-    this.#socket.on('drain', () => listener.onDrained());
-    // Parts of messages, pings and pongs are signs of life as well.
-    this.#socket.on('data', () => listener.onBytes());
+    this.#listener = listener;
+    this.#ws[TRANSPORT] = this;
+    this.#ws.on('message', onMessage).on('error', onError).on('close', onClose);
+    this.#socket[TRANSPORT] = this;
+    this.#socket.on('drain', onDrain).on('data', onData);
+  }
+
+  /** For the listeners alone, as is what follows. */
+  receive(message: Buffer, isBinary: boolean): void {
+    if (this.#closed) return;
+    if (isBinary) {
+      this.#ws.close(CLOSE_CODES.unsupportedData, 'binary');
+      this.gone(false);
+      return;
+    }
+    if (this.#lines !== null) {
+      this.#messages ??= [];
+      this.#messages.push(message);
+      return;
+    }
+    this.#lines = new MessageLines();
+    this.#lines.begin(message);
+    this.#listener?.onReadable();
+    if (this.#lines !== null && !this.#closed) this.#ws.pause();
+  }
+
+  /** Told to the session once, and early where the peer broke the protocol: its close may take a while. */
+  gone(isLeaving: boolean): void {
+    this.#closed = true;
+    const listener = this.#listener;
+    this.#listener = null;
+    listener?.onClosed(isLeaving);
+  }
+
+  closed(code: number): void {
+    if (this.#closing !== null) this.#wheel.clear(this.#closing);
+    this.gone(isGoodbye(code));
+  }
+
+  drained(): void {
+    this.#listener?.onDrained();
+  }
+
+  heard(): void {
+    this.#listener?.onBytes();
   }
 
   get bufferedBytes(): number {
     return this.#socket.writableLength;
   }
 
-  read(): Buffer | typeof OVERSIZE | null {
-    const line = this.#lines.next();
-    this.#allRead = line === null;
-    if (this.#allRead && this.#ws.isPaused) this.#ws.resume();
-    return line;
+  read(): Buffer | null {
+    while (this.#lines !== null) {
+      const line = this.#lines.next();
+      if (line !== null) return line;
+      const message = this.#messages?.shift();
+      if (message !== undefined) this.#lines.begin(message);
+      else {
+        this.#lines = null;
+        this.#messages = null;
+      }
+    }
+    if (this.#ws.isPaused) this.#ws.resume();
+    return null;
   }
 
   write(chunks: readonly Buffer[], onTaken?: () => void): void {
@@ -101,4 +130,26 @@ export class WsTransport implements Transport {
 
   /** Every client of this transport answers heartbeats. */
   watchPeer(): void {}
+}
+
+function onMessage(this: Carrying<WebSocket>, message: Buffer, isBinary: boolean): void {
+  this[TRANSPORT]?.receive(message, isBinary);
+}
+
+/** Frames that break RFC 6455 or our bounds: ws has closed with the code for it, and tells the reason here. */
+function onError(this: Carrying<WebSocket>): void {
+  this[TRANSPORT]?.gone(false);
+}
+
+function onClose(this: Carrying<WebSocket>, code: number): void {
+  this[TRANSPORT]?.closed(code);
+}
+
+function onDrain(this: Carrying<Duplex>): void {
+  this[TRANSPORT]?.drained();
+}
+
+/** Parts of messages, pings and pongs are signs of life as well. */
+function onData(this: Carrying<Duplex>): void {
+  this[TRANSPORT]?.heard();
 }

@@ -27,7 +27,7 @@ export interface Shortage {
  */
 export const REFUSALS: Rate = { perSecond: 100, burst: 200 };
 
-/** The token buckets of one session, each made when the session first needs it. */
+/** The token buckets of one session, each made when the session first needs it; to be let go while they are full. */
 export class SessionLimits {
   readonly #rates: SessionRates;
   #bytes: TokenBucket | null = null;
@@ -60,6 +60,12 @@ export class SessionLimits {
     this.#commands?.take(1, nowMs);
     ofOp?.take(1, nowMs);
     return null;
+  }
+
+  /** Whether all buckets are full, so that new ones would do as well. */
+  areFull(nowMs: number): boolean {
+    const made = [this.#bytes, this.#commands, this.#publishes, this.#signals, this.#refusals];
+    return made.every((bucket) => bucket === null || bucket.isFull(nowMs));
   }
 
   /** Takes one answer that refuses. Returns the milliseconds until there is one again; 0: it is taken. */

@@ -32,6 +32,11 @@ export class TokenBucket {
     return waitMs;
   }
 
+  /** Whether it is as one that is new. */
+  isFull(nowMs: number): boolean {
+    return this.#fullAtMs <= nowMs;
+  }
+
   /**
    * After how many whole ms `cost` tokens could be taken, if nobody takes anything else meanwhile, and no sooner; 0:
    * now.

@@ -1,6 +1,7 @@
 import { Timed, type TimerWheel } from '../limits/timer-wheel.ts';
 import { CommandError } from '../protocol/errors.ts';
 import type { Status, UserPresence } from '../protocol/presence-state.ts';
+import { excluding, type Few, includes, including, members } from './few.ts';
 import type {
   MemberChange,
   PresenceBatch,
@@ -37,8 +38,7 @@ export class TrackedSession extends Timed {
   statusMs = Date.now();
   /** Milliseconds since 1970 at which its connection ended; 0 while it is connected. */
   endedMs = 0;
-  /** Made for the first room. */
-  rooms: Set<string> | null = null;
+  rooms: Few<string>;
   /** In its grace. */
   isLingering = false;
   readonly #onGraceOver: (session: TrackedSession) => void;
@@ -59,7 +59,7 @@ export class TrackedSession extends Timed {
 interface TrackedUser {
   readonly name: string;
   /** In the order in which they connected. */
-  sessions: TrackedSession[];
+  sessions: Few<TrackedSession>;
 }
 
 /**
@@ -113,18 +113,17 @@ export class PresenceTracker implements PresenceReplica {
   connected(name: string, device: string, session: string): TrackedSession {
     let user = this.#users.get(name);
     if (user === undefined) {
-      user = { name, sessions: [] };
+      user = { name, sessions: undefined };
       this.#users.set(name, user);
     }
-    const before = user.sessions.findLast((other) => other.isLingering && other.device === device);
+    const before = members(user.sessions).findLast((other) => other.isLingering && other.device === device);
     const tracked = new TrackedSession(user, device, session, this.#graceOver);
     if (before !== undefined) {
       tracked.status = before.status;
       tracked.text = before.text;
       tracked.statusMs = before.statusMs;
     }
-    // Not pushed: that would reserve room for 16 more.
-    user.sessions = user.sessions.concat(tracked);
+    user.sessions = including(user.sessions, tracked);
     this.#tellSession(sessionChange(tracked));
     return tracked;
   }
@@ -133,17 +132,17 @@ export class PresenceTracker implements PresenceReplica {
   join(tracked: TrackedSession, room: string): void {
     if (tracked.endedMs > 0) return;
     const isFirst = !isSeen(tracked.user, room);
-    tracked.rooms ??= new Set();
-    tracked.rooms.add(room);
+    tracked.rooms = including(tracked.rooms, room);
     if (isFirst) this.#tellMember(room, tracked.user.name, true);
   }
 
   /** The session is not seen in a room any more; nor is what lingers of its device. */
   leave(tracked: TrackedSession, room: string): void {
-    if (!tracked.rooms?.delete(room)) return;
+    if (!includes(tracked.rooms, room)) return;
+    tracked.rooms = excluding(tracked.rooms, room);
     // Where an earlier session of the device lingers in the room, it has come back only to leave.
-    for (const other of tracked.user.sessions) {
-      if (other.isLingering && other.device === tracked.device) other.rooms?.delete(room);
+    for (const other of members(tracked.user.sessions)) {
+      if (other.isLingering && other.device === tracked.device) other.rooms = excluding(other.rooms, room);
     }
     if (!isSeen(tracked.user, room)) this.#tellMember(room, tracked.user.name, false);
   }
@@ -168,7 +167,7 @@ export class PresenceTracker implements PresenceReplica {
     const { graceMs, lingeringPerUserMax, lingeringMax } = this.#settings;
     if (isLeaving) {
       // Who leaves also leaves where an earlier connection of the same device still lingers.
-      for (const other of tracked.user.sessions) {
+      for (const other of members(tracked.user.sessions)) {
         if (other.isLingering && other.device === tracked.device) this.#remove(other);
       }
     }
@@ -180,7 +179,7 @@ export class PresenceTracker implements PresenceReplica {
     tracked.isLingering = true;
     this.#lingering.add(tracked);
     this.#wheel.set(tracked, graceMs);
-    const ofUser = tracked.user.sessions.filter((session) => session.isLingering);
+    const ofUser = members(tracked.user.sessions).filter((session) => session.isLingering);
     if (ofUser.length > lingeringPerUserMax) {
       // A device that comes and goes all the time must not cost another one its grace.
       const ofDevice = ofUser.filter(({ device }) => device === tracked.device);
@@ -196,16 +195,16 @@ export class PresenceTracker implements PresenceReplica {
 
   everything(): PresenceBatch {
     const sessions: SessionChange[] = [];
-    const members: MemberChange[] = [];
+    const present: MemberChange[] = [];
     for (const user of this.#users.values()) {
       const rooms = new Set<string>();
-      for (const session of user.sessions) {
+      for (const session of members(user.sessions)) {
         sessions.push(sessionChange(session));
-        for (const room of session.rooms ?? []) rooms.add(room);
+        for (const room of members(session.rooms)) rooms.add(room);
       }
-      for (const room of rooms) members.push({ room, user: user.name, present: true });
+      for (const room of rooms) present.push({ room, user: user.name, present: true });
     }
-    return { sessions, members };
+    return { sessions, members: present };
   }
 
   onRoomChange(change: RoomChange): void {
@@ -238,9 +237,9 @@ export class PresenceTracker implements PresenceReplica {
     this.#lingering.delete(tracked);
     tracked.isLingering = false;
     const { user } = tracked;
-    user.sessions = user.sessions.filter((session) => session !== tracked);
-    for (const room of tracked.rooms ?? []) if (!isSeen(user, room)) this.#tellMember(room, user.name, false);
-    if (user.sessions.length === 0) this.#users.delete(user.name);
+    user.sessions = excluding(user.sessions, tracked);
+    for (const room of members(tracked.rooms)) if (!isSeen(user, room)) this.#tellMember(room, user.name, false);
+    if (user.sessions === undefined) this.#users.delete(user.name);
     this.#tellSession(goneChange(tracked));
   }
 
@@ -310,7 +309,7 @@ function firstEnded(sessions: readonly TrackedSession[]): TrackedSession {
 }
 
 function isSeen(user: TrackedUser, room: string): boolean {
-  return user.sessions.some(({ rooms }) => rooms?.has(room));
+  return members(user.sessions).some(({ rooms }) => includes(rooms, room));
 }
 
 function sessionChange({ user, device, session, status, text, statusMs }: TrackedSession): SessionChange {

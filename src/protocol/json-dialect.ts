@@ -14,7 +14,9 @@ import {
   writeUserPresence,
 } from './writer.ts';
 
-const LF = Buffer.from('\n');
+const LF = 0x0a;
+/** RFC 6455 section 5.2: the first byte of a text frame that is a whole message. */
+const FIN_TEXT = 0x81;
 const NOTHING: readonly Input[] = [];
 
 const pushes = {
@@ -29,9 +31,9 @@ const ndjson: Framing = {
   name: 'ndjson',
   ...pushes,
   frame(payloads) {
-    const parts: Buffer[] = [];
-    for (const payload of payloads) parts.push(payload, LF);
-    return Buffer.concat(parts);
+    const frame = Buffer.allocUnsafe(payloads.length + bytesOf(payloads));
+    frame[writeLines(frame, 0, payloads)] = LF;
+    return frame;
   },
 };
 
@@ -43,14 +45,21 @@ const websocket: Framing = {
   name: 'websocket',
   ...pushes,
   frame(payloads) {
-    let length = payloads.length - 1;
-    for (const payload of payloads) length += payload.length;
-    const parts: Buffer[] = [textFrameHeader(length)];
-    for (const payload of payloads) {
-      if (parts.length > 1) parts.push(LF);
-      parts.push(payload);
+    const length = payloads.length - 1 + bytesOf(payloads);
+    const headerBytes = length < 126 ? 2 : length < 65_536 ? 4 : 10;
+    const frame = Buffer.allocUnsafe(headerBytes + length);
+    frame[0] = FIN_TEXT;
+    if (headerBytes === 2) frame[1] = length;
+    else if (headerBytes === 4) {
+      frame[1] = 126;
+      frame.writeUInt16BE(length, 2);
+    } else {
+      frame[1] = 127;
+      frame.writeUInt32BE(0, 2);
+      frame.writeUInt32BE(length, 6);
     }
-    return Buffer.concat(parts);
+    writeLines(frame, headerBytes, payloads);
+    return frame;
   },
 };
 
@@ -61,12 +70,9 @@ const websocketMessage: Framing = {
   frame(payloads) {
     const [first] = payloads;
     if (payloads.length === 1 && first !== undefined) return first;
-    const parts: Buffer[] = [];
-    for (const payload of payloads) {
-      if (parts.length > 0) parts.push(LF);
-      parts.push(payload);
-    }
-    return Buffer.concat(parts);
+    const message = Buffer.allocUnsafe(payloads.length - 1 + bytesOf(payloads));
+    writeLines(message, 0, payloads);
+    return message;
   },
 };
 
@@ -89,18 +95,31 @@ function jsonDialect(framing: Framing): Dialect {
   };
 }
 
-function textFrameHeader(length: number): Buffer {
-  const FIN_TEXT = 0x81;
-  if (length < 126) return Buffer.from([FIN_TEXT, length]);
-  if (length < 65_536) return Buffer.from([FIN_TEXT, 126, length >> 8, length & 0xff]);
-  const header = Buffer.alloc(10);
-  header[0] = FIN_TEXT;
-  header[1] = 127;
-  header.writeUInt32BE(length, 6);
-  return header;
+function bytesOf(payloads: readonly Buffer[]): number {
+  let bytes = 0;
+  for (const payload of payloads) bytes += payload.length;
+  return bytes;
+}
+
+/** Writes payloads with a line feed between each two. Returns where the last one ends. */
+function writeLines(target: Buffer, start: number, payloads: readonly Buffer[]): number {
+  let at = start;
+  for (let i = 0; i < payloads.length; i += 1) {
+    if (i > 0) {
+      target[at] = LF;
+      at += 1;
+    }
+    const payload = payloads[i] as Buffer;
+    target.set(payload, at);
+    at += payload.length;
+  }
+  return at;
 }
 
 function isBlank(line: Buffer): boolean {
-  for (const byte of line) if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) return false;
+  for (let i = 0; i < line.length; i += 1) {
+    const byte = line[i];
+    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) return false;
+  }
   return true;
 }

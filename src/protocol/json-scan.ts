@@ -93,8 +93,8 @@ export function hasLoneSurrogateEscape(text: string): boolean {
   return highAwaitsLowAt !== -1;
 }
 
-/** The index behind a string's closing quote; `at` is its opening one. */
-function skipString(text: string, at: number): number {
+/** The index behind a string's closing quote; `at` is its opening one. 0: it has none, which is no JSON. */
+export function skipString(text: string, at: number): number {
   let close = text.indexOf('"', at + 1);
   while (isEscaped(text, close)) close = text.indexOf('"', close + 1);
   return close + 1;
@@ -106,12 +106,14 @@ function isEscaped(text: string, at: number): boolean {
   return backslashes % 2 === 1;
 }
 
-function skipSpace(text: string, at: number): number {
+/** The index of the first character from `at` on that is no white space of JSON's. */
+export function skipSpace(text: string, at: number): number {
   let i = at;
   while (isSpace(text.charCodeAt(i))) i += 1;
   return i;
 }
 
-function isSpace(code: number): boolean {
+/** Whether JSON allows it between its tokens. */
+export function isSpace(code: number): boolean {
   return code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0d;
 }

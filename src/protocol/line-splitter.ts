@@ -7,6 +7,8 @@ const LF = 0x0a;
 const CR = 0x0d;
 /** Above so many, the pieces of a line or unread chunks are copied together: a byte at a time costs no object each. */
 const PIECES_MAX = 64;
+/** Where nothing is held: one for all, since most connections are idle. Never added to. */
+const NOTHING: Buffer[] = [];
 
 /**
  * Splits a stream of bytes at line feeds, whatever the chunks. Pull-based: chunks wait unsplit until `next`
@@ -14,10 +16,10 @@ const PIECES_MAX = 64;
  */
 export class LineSplitter {
   readonly #lineBytesMax: number;
-  #chunks: Buffer[] = [];
+  #chunks = NOTHING;
   /** Where the next unread byte of the first chunk is. */
   #at = 0;
-  #pieces: Buffer[] = [];
+  #pieces = NOTHING;
   #piecesBytes = 0;
   #broken = false;
 
@@ -27,7 +29,7 @@ export class LineSplitter {
 
   /** The chunk is kept, not copied: it must not change. */
   push(chunk: Buffer): void {
-    this.#chunks.push(chunk);
+    this.#chunks = withOne(this.#chunks, chunk);
     if (this.#chunks.length > PIECES_MAX) this.#joinChunks();
   }
 
@@ -58,7 +60,7 @@ export class LineSplitter {
     if (this.#pieces.length > 0) {
       this.#pieces.push(end);
       line = Buffer.concat(this.#pieces);
-      this.#pieces = [];
+      this.#pieces = NOTHING;
       this.#piecesBytes = 0;
     }
     return line.length > 0 && line[line.length - 1] === CR ? line.subarray(0, -1) : line;
@@ -66,7 +68,7 @@ export class LineSplitter {
 
   #keep(piece: Buffer): void {
     if (piece.length === 0) return;
-    this.#pieces.push(piece);
+    this.#pieces = withOne(this.#pieces, piece);
     this.#piecesBytes += piece.length;
     if (this.#pieces.length > PIECES_MAX) this.#pieces = [Buffer.concat(this.#pieces)];
   }
@@ -79,14 +81,22 @@ export class LineSplitter {
   }
 
   #dropChunk(): void {
-    this.#chunks.shift();
+    if (this.#chunks.length === 1) this.#chunks = NOTHING;
+    else this.#chunks.shift();
     this.#at = 0;
   }
 
   #break(): void {
     this.#broken = true;
-    this.#chunks = [];
-    this.#pieces = [];
+    this.#chunks = NOTHING;
+    this.#pieces = NOTHING;
     this.#piecesBytes = 0;
   }
+}
+
+/** The list with one more; the one given is not to be used any more. */
+function withOne(list: Buffer[], item: Buffer): Buffer[] {
+  if (list.length === 0) return [item];
+  list.push(item);
+  return list;
 }

@@ -16,5 +16,10 @@ export interface Publication {
 /** The bytes of a record's value. `data` is JSON text that was checked already and is spliced in as it came. */
 export function encodeValue(room: string, from: string, mid: string, data: string): Buffer {
   // Names need no escapes: their alphabet has neither quotes nor backslashes. A mid may have both.
-  return Buffer.from(`{"room":"${room}","from":"${from}","mid":${JSON.stringify(mid)},"data":${data}}`);
+  return Buffer.from(`{"room":"${room}","from":"${from}","mid":${quoted(mid)},"data":${data}}`);
+}
+
+/** Printable ASCII as JSON. */
+export function quoted(text: string): string {
+  return text.includes('"') || text.includes('\\') ? JSON.stringify(text) : `"${text}"`;
 }

@@ -21,6 +21,7 @@ import {
 } from './fields.ts';
 import type { Member } from './json-scan.ts';
 import { STATUSES } from './presence-state.ts';
+import { readPublish } from './publish-reader.ts';
 import { checkObject, type Field, type Fields, parseObject, readFields } from './strict-object.ts';
 
 /** A line that is no command: `id` is the one to answer with, null where the line has none that can be read. */
@@ -103,6 +104,12 @@ export function readLine(line: Buffer): ReadResult {
 
 /** {@link readLine} of text that is known to have been UTF-8. */
 export function readText(text: string): ReadResult {
+  const publish = readPublish(text);
+  return publish === null ? readStrictly(text) : { command: publish };
+}
+
+/** {@link readText} of any line, and the words for what is wrong with it. */
+export function readStrictly(text: string): ReadResult {
   const object = parseObject(text);
   if (typeof object === 'string') return refuse(null, `the line is not ${object}`);
   const id = readId(text, object.members);

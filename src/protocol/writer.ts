@@ -2,13 +2,14 @@ import { DISCONNECTS, type DisconnectReason } from './disconnects.ts';
 import type { CommandError } from './errors.ts';
 import type { Gap, Position } from './position.ts';
 import type { LeftCode, RoomPresencePush, UserPresencePush } from './presence-push.ts';
-import type { Publication } from './publication.ts';
-import type { PageReply, RepliedOp, Replies } from './replies.ts';
+import { type Publication, quoted } from './publication.ts';
+import type { PageReply, PublishReply, RepliedOp, Replies } from './replies.ts';
 
 /** A command's `ok` reply as one JSON object in UTF-8. */
 export function writeReply<Op extends RepliedOp>(op: Op, id: number, ok: Replies[Op]): Buffer {
   // Pages splice the publications' own bytes in; everything else is small.
   if (op === 'join' || op === 'history') return writePage(`{"id":${id},"ok":`, ok as PageReply, '}');
+  if (op === 'publish') return writePublished(id, ok as PublishReply);
   return Buffer.from(`{"id":${id},"ok":${JSON.stringify(ok)}}`);
 }
 
@@ -64,6 +65,12 @@ export function writeDisconnect(reason: DisconnectReason, afterMs: number | null
   return Buffer.from(JSON.stringify({ push: 'disconnect', code, reason: words, reconnect }));
 }
 
+/** The hot one: names need no escapes, and everything is ASCII. */
+function writePublished(id: number, { room, mid, epoch, offset, duplicate }: PublishReply): Buffer {
+  const place = `"epoch":${quoted(epoch)},"offset":${offset},"duplicate":${duplicate}`;
+  return Buffer.from(`{"id":${id},"ok":{"room":"${room}","mid":${quoted(mid)},${place}}}`, 'latin1');
+}
+
 function writePage(start: string, { messages, ...fields }: PageReply, end: string): Buffer {
   // `messages` comes last, so that the rest is written as the prefix of the object.
   const head = JSON.stringify(fields).slice(0, -1);
@@ -88,5 +95,5 @@ function splice(start: string, publication: Publication): Buffer {
 
 /** The epoch is printable ASCII, so that characters are bytes. */
 function headOf(start: string, { epoch, offset, ts }: Publication): string {
-  return `${start}"epoch":${JSON.stringify(epoch)},"offset":${offset},"ts":${ts},`;
+  return `${start}"epoch":${quoted(epoch)},"offset":${offset},"ts":${ts},`;
 }

@@ -8,6 +8,11 @@ import type { UnacknowledgedWatch } from './unacknowledged.ts';
 
 const NOTHING = Buffer.alloc(0);
 
+/** Where a socket has its transport, so that all sockets share their listeners. */
+const TRANSPORT = Symbol('transport');
+
+type Carrying = Socket & { [TRANSPORT]?: TcpTransport };
+
 /** What the connections of a TCP port share. */
 export interface TcpShared {
   readonly wheel: TimerWheel;
@@ -18,7 +23,7 @@ export interface TcpShared {
 /** A raw TCP or TLS connection whose mode is known: lines in and out. */
 export class TcpTransport implements Transport {
   readonly remoteAddress: string;
-  readonly #socket: Socket;
+  readonly #socket: Carrying;
   readonly #lines: LineSplitter;
   readonly #shared: TcpShared;
   /** Set while a closing peer is waited for. */
@@ -40,19 +45,33 @@ export class TcpTransport implements Transport {
   /** Begins to report to the session, with what has come already. */
   attach(listener: TransportListener): void {
     this.#listener = listener;
-    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    this.#socket.on('drain', () => listener.onDrained());
-    this.#socket.on('end', () => {
-      this.#inputEnded = true;
-      if (!this.#closed) listener.onInputEnd();
-    });
-    this.#socket.on('close', () => {
-      this.#closed = true;
-      if (this.#closing !== null) this.#shared.wheel.clear(this.#closing);
-      this.#shared.unacknowledged.delete(this.#socket);
-      listener.onClosed(false);
-    });
+    this.#socket[TRANSPORT] = this;
+    this.#socket.on('data', onData).on('drain', onDrain).on('end', onEnd).on('close', onClose);
     this.#readable();
+  }
+
+  /** For the listeners alone, as is what follows. */
+  receive(chunk: Buffer): void {
+    if (this.#closed) return;
+    this.#listener?.onBytes();
+    this.#lines.push(chunk);
+    this.#readable();
+  }
+
+  drained(): void {
+    this.#listener?.onDrained();
+  }
+
+  inputEnd(): void {
+    this.#inputEnded = true;
+    if (!this.#closed) this.#listener?.onInputEnd();
+  }
+
+  gone(): void {
+    this.#closed = true;
+    if (this.#closing !== null) this.#shared.wheel.clear(this.#closing);
+    this.#shared.unacknowledged.delete(this.#socket);
+    this.#listener?.onClosed(false);
   }
 
   get bufferedBytes(): number {
@@ -92,16 +111,25 @@ export class TcpTransport implements Transport {
     this.#shared.unacknowledged.add(this.#socket, () => this.terminate());
   }
 
-  #receive(chunk: Buffer): void {
-    if (this.#closed) return;
-    this.#listener?.onBytes();
-    this.#lines.push(chunk);
-    this.#readable();
-  }
-
   #readable(): void {
     this.#allRead = false;
     this.#listener?.onReadable();
     if (!this.#allRead && !this.#closed) this.#socket.pause();
   }
+}
+
+function onData(this: Carrying, chunk: Buffer): void {
+  this[TRANSPORT]?.receive(chunk);
+}
+
+function onDrain(this: Carrying): void {
+  this[TRANSPORT]?.drained();
+}
+
+function onEnd(this: Carrying): void {
+  this[TRANSPORT]?.inputEnd();
+}
+
+function onClose(this: Carrying): void {
+  this[TRANSPORT]?.gone();
 }

@@ -8,6 +8,7 @@ import { CommandError } from '../../protocol/errors.ts';
 import type { RoomPresenceReply, UserPresenceReply } from '../../protocol/replies.ts';
 import { mayHearUser, requireHearRoom } from '../access.ts';
 import { WATCHES } from '../command-gate.ts';
+import { membershipIn, membershipsOf } from '../membership.ts';
 import type { Session } from '../session.ts';
 
 export interface PresenceContext {
@@ -25,7 +26,7 @@ export async function presence(session: Session, command: PresenceCommand, conte
       requireHearRoom(session.identity, room);
       const reply = await roomPresence(room, after, context);
       session.reply('presence', id, reply);
-      const watch = session.memberships?.get(room)?.watch;
+      const watch = membershipIn(session.memberships, room)?.watch;
       if (watch) watch.lookedVersion = reply.version;
     } else if (user !== undefined) {
       const [known] = await readUsers(session, [user], context);
@@ -97,7 +98,7 @@ export async function recheckWatches(session: Session, context: PresenceContext)
   const doubtful = [...(session.watches?.keys() ?? [])].filter((user) => !mayHearUser(session.identity, user));
   if (doubtful.length === 0) return;
   // Where it can't be told who is together, nobody is.
-  const known = await context.store.readUsers(doubtful, session.memberships?.keys() ?? []).catch(() => []);
+  const known = await context.store.readUsers(doubtful, roomsOf(session)).catch(() => []);
   const together = new Set(known.filter(({ isTogether }) => isTogether).map(({ user }) => user));
   for (const user of doubtful) if (!together.has(user)) unwatchOne(session, user, context);
 }
@@ -120,7 +121,7 @@ async function readUsers(session: Session, users: readonly string[], context: Pr
   await tracker.written();
   const { identity } = session;
   const isGranted = users.every((user) => mayHearUser(identity, user));
-  const known = await store.readUsers(users, isGranted ? [] : (session.memberships?.keys() ?? []));
+  const known = await store.readUsers(users, isGranted ? [] : roomsOf(session));
   for (const { user, isTogether } of known) {
     // By the rights of now: a newer token may have come while it was read.
     if (isTogether || mayHearUser(session.identity, user)) continue;
@@ -131,4 +132,8 @@ async function readUsers(session: Session, users: readonly string[], context: Pr
 
 function userReply({ user, status, text, devices, lastSeenMs, partial }: KnownUser): UserPresenceReply {
   return { user, status, ...(text !== undefined && { text }), devices, lastSeenMs, partial };
+}
+
+function roomsOf({ memberships }: Session): readonly string[] {
+  return membershipsOf(memberships).map(({ room }) => room);
 }

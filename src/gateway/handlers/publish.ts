@@ -1,4 +1,4 @@
-import type { RoomLog } from '../../fanout/room-log.ts';
+import type { Appended, AppendRequest, RoomLog } from '../../fanout/room-log.ts';
 import type { Tally } from '../../observability/tally.ts';
 import { BOUNDS } from '../../protocol/bounds.ts';
 import type { PublishCommand } from '../../protocol/commands.ts';
@@ -15,48 +15,104 @@ export interface AppendContext {
   readonly tally: Tally;
 }
 
+type Publish = Pick<PublishCommand, 'room' | 'mid' | 'data' | 'after'>;
+
 /** Appends a publication, and tells where it stands when it is durable and this node's own tail has had it. */
-export async function append(
-  caller: Caller,
-  { room, mid, data, after }: Pick<PublishCommand, 'room' | 'mid' | 'data' | 'after'>,
-  { log, tally }: AppendContext,
-): Promise<PublishReply> {
-  requirePublish(caller, room);
+export async function append(caller: Caller, publish: Publish, { log, tally }: AppendContext): Promise<PublishReply> {
+  requirePublish(caller, publish.room);
   const startedMs = performance.now();
-  const { position, duplicate } = await log.append({ room, from: caller.user, mid, data, after });
+  const appended = await log.append(requestOf(caller, publish));
   tally.publishAppend.observeMs(performance.now() - startedMs);
-  return { room, mid, epoch: position.epoch, offset: position.offset, duplicate };
+  return replyOf(publish, appended);
 }
 
-/** A session's publish. `limited`: it came too fast, and fails with that. */
-export async function publish(
+/** Where sessions' publishes go, and who hears how they end. */
+export interface PublishContext extends AppendContext {
+  /** To be answered with what went wrong. */
+  failed(session: Session, id: number, error: unknown): void;
+  /** A publish that was under way is answered. */
+  ended(): void;
+}
+
+/**
+ * A session's publish: {@link append} with no promise but the log's and one behind it, since each costs. `limited`: it
+ * came too fast, and fails with that.
+ */
+export function publish(
   session: Session,
   command: PublishCommand,
-  context: AppendContext,
+  context: PublishContext,
   limited: CommandError | null,
-): Promise<void> {
-  const { room, mid, after } = command;
-  const ended = session.gate.publishBegun();
+): void {
   // This attempt's outcome is what counts for whoever comes behind it, not an earlier one's.
-  session.failedMids?.delete(midKey(room, mid));
+  session.failedMids?.delete(midKey(command.room, command.mid));
   try {
-    if (after !== undefined && session.failedMids?.has(midKey(room, after))) {
-      throw new CommandError('overloaded', `after: the publish ${after} failed`, FAILED_BEFORE_RETRY_MS);
-    }
-    if (limited !== null) throw limited;
-    session.reply('publish', command.id, await append(session.identity, command, context));
+    const startedMs = performance.now();
+    const appending = begin(session, command, context.log, limited);
+    session.gate.publishBegun();
+    appending.then(
+      (appended) => succeed(session, command, context, appended, startedMs),
+      (error: unknown) => {
+        fail(session, command, context, error);
+        session.gate.publishEnded();
+        context.ended();
+      },
+    );
   } catch (error) {
-    rememberFailure(session, midKey(room, mid));
-    throw error;
-  } finally {
-    ended();
+    fail(session, command, context, error);
   }
+}
+
+function begin(
+  session: Session,
+  command: PublishCommand,
+  log: RoomLog,
+  limited: CommandError | null,
+): Promise<Appended> {
+  const { room, after } = command;
+  if (after !== undefined && session.failedMids?.has(midKey(room, after))) {
+    throw new CommandError('overloaded', `after: the publish ${after} failed`, FAILED_BEFORE_RETRY_MS);
+  }
+  if (limited !== null) throw limited;
+  requirePublish(session.identity, room);
+  return log.append(requestOf(session.identity, command));
+}
+
+function succeed(
+  session: Session,
+  command: PublishCommand,
+  context: PublishContext,
+  appended: Appended,
+  startedMs: number,
+): void {
+  try {
+    context.tally.publishAppend.observeMs(performance.now() - startedMs);
+    session.reply('publish', command.id, replyOf(command, appended));
+  } catch (error) {
+    fail(session, command, context, error);
+  }
+  session.gate.publishEnded();
+  context.ended();
+}
+
+function fail(session: Session, { id, room, mid }: PublishCommand, context: PublishContext, error: unknown): void {
+  rememberFailure(session, midKey(room, mid));
+  context.failed(session, id, error);
+}
+
+function requestOf({ user }: Caller, { room, mid, data, after }: Publish): AppendRequest {
+  return { room, from: user, mid, data, after };
+}
+
+function replyOf({ room, mid }: Publish, { position, duplicate }: Appended): PublishReply {
+  return { room, mid, epoch: position.epoch, offset: position.offset, duplicate };
 }
 
 function rememberFailure(session: Session, key: string): void {
   session.failedMids ??= new Set();
   const failed = session.failedMids;
-  failed.add(key);
+  // A copy: the names may be slices of a line, which would be kept as a whole.
+  failed.add(Buffer.from(key).toString());
   // A client can't have built on more publishes than it may have unanswered.
   for (const oldest of failed) {
     if (failed.size <= BOUNDS.publishesUnansweredMax) break;

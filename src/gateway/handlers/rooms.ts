@@ -10,7 +10,7 @@ import type { Position } from '../../protocol/position.ts';
 import type { LeftCode } from '../../protocol/presence-push.ts';
 import type { HistoryReply, JoinReply } from '../../protocol/replies.ts';
 import { mayHearRoom, mayJoin, requireJoin } from '../access.ts';
-import { Membership } from '../membership.ts';
+import { countOf, Membership, membershipIn, membershipsOf, withMembership, withoutMembership } from '../membership.ts';
 import type { UnsharedBytes } from '../outbox.ts';
 import type { Session } from '../session.ts';
 import { type PresenceContext, roomPresence } from './presence.ts';
@@ -85,7 +85,7 @@ export async function join(session: Session, command: JoinCommand, context: Room
 
 /** Takes the session out of a room: no push of the room follows the reply. */
 export function leave(session: Session, { id, room }: LeaveCommand, context: RoomsContext): void {
-  const membership = session.memberships?.get(room);
+  const membership = membershipIn(session.memberships, room);
   if (membership === undefined) throw new CommandError('not_joined', `room: ${room} is not joined`);
   leaveRoom(session, membership, context);
   session.reply('leave', id, { room });
@@ -95,10 +95,10 @@ export function leave(session: Session, { id, room }: LeaveCommand, context: Roo
 export async function history(session: Session, command: HistoryCommand, context: RoomsContext): Promise<void> {
   const { id, room, after } = command;
   requireJoin(session.identity, room);
-  const membership = session.memberships?.get(room);
+  const membership = membershipIn(session.memberships, room);
   const isCatchingUp = after !== undefined && membership?.subscription.state === 'catching-up';
   // An operator or a newer token may take it out of the room while the page is read.
-  const goesOn = () => isCatchingUp && session.memberships?.get(room) === membership;
+  const goesOn = () => isCatchingUp && membershipIn(session.memberships, room) === membership;
   // It has asked; how long the answer takes is not its fault.
   if (isCatchingUp) stopWaiting(membership, context);
   const done = session.gate.readBegun(room);
@@ -136,12 +136,12 @@ export async function historyPage(
 
 /** Ends every membership of a session that is gone; how others see it is the tracker's to know. */
 export function endAll(session: Session, context: RoomsContext): void {
-  for (const membership of session.memberships?.values() ?? []) end(session, membership, context);
+  for (const membership of membershipsOf(session.memberships)) end(session, membership, context);
 }
 
 /** Takes the session out of the rooms that it may not hear any more, and tells it. */
 export function recheckRooms(session: Session, context: RoomsContext): void {
-  for (const membership of [...(session.memberships?.values() ?? [])]) {
+  for (const membership of membershipsOf(session.memberships)) {
     const { room } = membership;
     if (!mayJoin(session.identity, room)) removeFromRoom(session, room, 'forbidden', context);
     else if (!mayHearRoom(session.identity, room)) setWatch(membership, null, context);
@@ -150,7 +150,7 @@ export function recheckRooms(session: Session, context: RoomsContext): void {
 
 /** Takes the session out of a room that it is in, and tells it why. Returns whether it was in. */
 export function removeFromRoom(session: Session, room: string, code: LeftCode, context: RoomsContext): boolean {
-  const membership = session.memberships?.get(room);
+  const membership = membershipIn(session.memberships, room);
   if (membership === undefined) return false;
   const isJoined = membership.subscription.state !== 'joining';
   leaveRoom(session, membership, context);
@@ -213,21 +213,20 @@ function stopWaiting({ catchUp }: Membership, { wheel }: RoomsContext): void {
 
 /** The session's membership in a room, made if the bounds allow it. */
 function enter(session: Session, room: string, { hub, roomMembersMax }: RoomsContext) {
-  session.memberships ??= new Map();
   const { memberships } = session;
-  const previous = memberships.get(room);
+  const previous = membershipIn(memberships, room);
   if (previous !== undefined) {
     if (previous.subscription.state === 'suspended') return { membership: previous, isNew: false };
     throw new CommandError('already_joined', `room: ${room} is joined already`);
   }
-  if (memberships.size >= BOUNDS.roomsMax) {
+  if (countOf(memberships) >= BOUNDS.roomsMax) {
     throw new CommandError('limit_exceeded', `room: a session may join ${BOUNDS.roomsMax} rooms`);
   }
   if (hub.subscriptionCount(room) >= roomMembersMax) {
     throw new CommandError('limit_exceeded', `room: ${room} is full, with ${roomMembersMax} sessions`);
   }
   const membership = new Membership(hub.subscribe(session, room));
-  memberships.set(room, membership);
+  session.memberships = withMembership(memberships, membership);
   return { membership, isNew: true };
 }
 
@@ -256,7 +255,7 @@ function setWatch(membership: Membership, watch: RoomWatch | null, { feed }: Roo
 }
 
 function leaveRoom(session: Session, membership: Membership, context: RoomsContext): void {
-  if (session.memberships?.get(membership.room) !== membership) return;
+  if (membershipIn(session.memberships, membership.room) !== membership) return;
   show(session, membership, false, context);
   end(session, membership, context);
 }
@@ -265,7 +264,7 @@ function end(session: Session, membership: Membership, context: RoomsContext): v
   stopWaiting(membership, context);
   setWatch(membership, null, context);
   context.hub.unsubscribe(membership.subscription);
-  session.memberships?.delete(membership.room);
+  session.memberships = withoutMembership(session.memberships, membership);
 }
 
 /** Whether a join asks for more than what comes from now on. */
@@ -286,7 +285,7 @@ function joinPresent({ room, subscription }: Membership, recovered: boolean, { l
  */
 function isStillIn(session: Session, membership: Membership): boolean {
   if (session.state === 'ended') return false;
-  if (session.memberships?.get(membership.room) === membership) return true;
+  if (membershipIn(session.memberships, membership.room) === membership) return true;
   throw new CommandError('forbidden', `room: you were removed from ${membership.room} meanwhile`);
 }
 

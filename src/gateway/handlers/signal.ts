@@ -2,11 +2,13 @@ import type { Hub } from '../../fanout/hub.ts';
 import type { SignalCommand } from '../../protocol/commands.ts';
 import { CommandError } from '../../protocol/errors.ts';
 import { requirePublish } from '../access.ts';
+import { membershipIn } from '../membership.ts';
 import type { Session } from '../session.ts';
 
 /** Tells a room's live sessions something that is gone the next moment, such as that somebody types. At most once. */
 export function signal(session: Session, { id, room, data }: SignalCommand, hub: Hub): void {
-  if (!session.memberships?.has(room)) throw new CommandError('not_joined', `room: ${room} is not joined`);
+  if (membershipIn(session.memberships, room) === undefined)
+    throw new CommandError('not_joined', `room: ${room} is not joined`);
   requirePublish(session.identity, room);
   hub.signal(room, session.user, data);
   session.reply('signal', id, { room });

@@ -3,11 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { Outbox, OutboxFlusher, UnsharedBytes } from '../../../src/gateway/outbox.ts';
 import { endOfTurn, FakeTransport } from './fake-transport.ts';
 
+const NOBODY = { goOn: () => {} };
+
 function newOutbox(onFlushed: () => void = () => {}) {
   const transport = new FakeTransport();
   const flusher = new OutboxFlusher();
   const unshared = new UnsharedBytes(1_000);
-  return { transport, flusher, unshared, outbox: new Outbox(transport, flusher, unshared, onFlushed) };
+  return { transport, flusher, unshared, outbox: new Outbox(transport, flusher, unshared, { goOn: onFlushed }) };
 }
 
 describe('Outbox', () => {
@@ -78,7 +80,7 @@ describe('Outbox', () => {
         const flusher = new OutboxFlusher();
         const unshared = new UnsharedBytes(1_000);
         const transports = [0, 1, 2].map(() => new FakeTransport());
-        const outboxes = transports.map((transport) => new Outbox(transport, flusher, unshared, () => {}));
+        const outboxes = transports.map((transport) => new Outbox(transport, flusher, unshared, NOBODY));
         let added = 0;
         for (const { kind, of, bytes } of acts) {
           const outbox = outboxes[of];
@@ -120,7 +122,7 @@ describe('OutboxFlusher', () => {
   it('writes also what is queued by those who go on when they were flushed', () => {
     const first = newOutbox(() => second.addShared(Buffer.from('b')));
     const transport = new FakeTransport();
-    const second = new Outbox(transport, first.flusher, first.unshared, () => {});
+    const second = new Outbox(transport, first.flusher, first.unshared, NOBODY);
     first.outbox.addShared(Buffer.from('a'));
     first.flusher.flush();
     expect(transport.written.map(String)).toEqual(['b']);
@@ -135,5 +137,22 @@ describe('OutboxFlusher', () => {
     await endOfTurn();
     expect(transport.written.map(String)).toEqual(['a', 'b']);
     expect(transport.writes).toEqual([1, 1]);
+  });
+
+  it('leaves what was queued to the tick that is due, which has more for the same sessions', async () => {
+    let isTickDue = true;
+    const flusher = new OutboxFlusher(() => isTickDue);
+    const transport = new FakeTransport();
+    const outbox = new Outbox(transport, flusher, new UnsharedBytes(1_000), NOBODY);
+    outbox.addUnshared(Buffer.from('reply'));
+    await endOfTurn();
+    expect(transport.writes).toEqual([]);
+    outbox.addShared(Buffer.from('push'));
+    flusher.flush();
+    expect(transport.writes).toEqual([2]);
+    isTickDue = false;
+    outbox.addUnshared(Buffer.from('reply'));
+    await endOfTurn();
+    expect(transport.writes).toEqual([2, 1]);
   });
 });

@@ -104,4 +104,22 @@ describe('SessionLimits', () => {
       null,
     ]);
   });
+
+  it('are full until something is taken, whatever it is, and when it has come back', () => {
+    const rate = { perSecond: 10, burst: 3 };
+    const all = { commands: rate, publishes: rate, signals: rate, bytes: { perSecond: 1_000, burst: 100 } };
+    const takings: ((some: SessionLimits) => void)[] = [
+      (some) => some.take('publish', 0, 0),
+      (some) => some.take('signal', 0, 0),
+      (some) => some.take(null, 100, 0),
+      (some) => some.takeRefusal(0),
+    ];
+    for (const [i, take] of takings.entries()) {
+      const some = limits(all);
+      expect(some.areFull(0)).toBe(true);
+      take(some);
+      expect(some.areFull(i === 3 ? 9 : 99)).toBe(false);
+      expect(some.areFull(100)).toBe(true);
+    }
+  });
 });

@@ -36,7 +36,7 @@ async function open(isTls: boolean): Promise<{ outbox: Outbox; unshared: Unshare
     unacknowledged,
   });
   const unshared = new UnsharedBytes(2 ** 30);
-  const outbox = new Outbox(transport, new OutboxFlusher(), unshared, () => {});
+  const outbox = new Outbox(transport, new OutboxFlusher(), unshared, { goOn: () => {} });
   transport.attach({
     onBytes() {},
     onOverrun() {},

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { BOUNDS } from '../../../src/protocol/bounds.ts';
 import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
 import { hasLoneSurrogateEscape } from '../../../src/protocol/json-scan.ts';
-import { OPS, type ReadResult, readLine, readText } from '../../../src/protocol/reader.ts';
+import { readPublish } from '../../../src/protocol/publish-reader.ts';
+import { OPS, type ReadResult, readLine, readStrictly, readText } from '../../../src/protocol/reader.ts';
 import { writeError } from '../../../src/protocol/writer.ts';
 import { jsonText } from './arbitraries.ts';
 
@@ -208,5 +209,66 @@ describe('readLine', () => {
         }
       }
     }
+  });
+});
+
+describe('readPublish', () => {
+  const key = fc.constantFrom('op', 'id', 'room', 'mid', 'data', 'after', 'x', 'roo', 'mids', '\\u0069d', '');
+  const value = fc.oneof(
+    fc.constantFrom('"publish"', '"publish "', '"signal"', '1', '0', '01', '-1', '1.0', '999999999999999', '1e3', ''),
+    fc.constantFrom('"a"', '"a b"', '"é"', '"a\\n"', '""', `"${'r'.repeat(64)}"`, `"${'r'.repeat(65)}"`, '"a'),
+    fc.constantFrom(`"${'r'.repeat(128)}"`, `"${'r'.repeat(129)}"`, '"@user/a"', '"\u007f"', '"a\u0000"', '}', '{'),
+    fc.integer({ min: 28, max: 34 }).map((depth) => '['.repeat(depth) + ']'.repeat(depth)),
+    fc.integer({ min: 5_400, max: 5_500 }).map((length) => `"${'漢'.repeat(length)}"`),
+    fc.integer({ min: 16_380, max: 16_390 }).map((length) => `"${'x'.repeat(length)}"`),
+    jsonText,
+  );
+  const space = fc.constantFrom('', '', '', ' ', '\t', '\r', '\n', '\u00a0', ',');
+  const member = fc
+    .tuple(space, key, space, space, value, space)
+    .map(([a, k, b, c, v, d]) => `${a}"${k}"${b}:${c}${v}${d}`);
+  const good = fc.shuffledSubarray(
+    ['"op":"publish"', '"id":7', '"room":"a/b"', '"mid":"m 1"', '"after":"m 0"', '"data":[1]'],
+    { minLength: 5 },
+  );
+  const line = fc
+    .tuple(
+      space,
+      good,
+      fc.array(member, { maxLength: 1 }),
+      fc.nat(),
+      fc.constantFrom('', '', '', ' ', '\r', '}', ',', 'x'),
+    )
+    .map(([before, some, odd, at, behind]) => {
+      const members = [...some.slice(0, at % 7), ...odd, ...some.slice(at % 7)];
+      return `${before}{${members.join()}}${behind}`;
+    });
+
+  it('returns what the strict reader returns, or nothing', () => {
+    let read = 0;
+    fc.assert(
+      fc.property(fc.oneof(line, mutated.map(String)), (text) => {
+        const publish = readPublish(text);
+        if (publish === null) return;
+        read += 1;
+        expect(readStrictly(text)).toEqual({ command: publish });
+      }),
+      { numRuns: 30_000 },
+    );
+    expect(read).toBeGreaterThan(500);
+  });
+
+  it('reads every publish whose names are written without escapes', () => {
+    const order = fc.shuffledSubarray([0, 1, 2, 3, 4, 5], { minLength: 6 });
+    const gap = fc.constantFrom('', ' ', '\t', '\r\n');
+    fc.assert(
+      fc.property(jsonText, order, gap, fc.nat(10 ** 15 - 1), (raw, places, space, id) => {
+        const members = ['"op":"publish"', `"id":${id}`, '"room":"a/b"', '"mid":"m 1"', '"after":"m"', `"data":${raw}`];
+        const text = `{${places.map((place) => `${space}${members[place]}${space}`).join()}}`;
+        const strict = readStrictly(text);
+        expect(readPublish(text)).toEqual('command' in strict ? strict.command : null);
+      }),
+      { numRuns: 2_000 },
+    );
   });
 });
