@@ -4,22 +4,20 @@ import type { BenchOptions } from './options.ts';
 import { WITHOUT_LIMITS } from './server-process.ts';
 import type { CalibrationTask, Measurement, Preference, SpeedPlan, SpeedResult, Workload } from './speed-plan.ts';
 
-/** A window counts only if its median latency stays within this. */
-export const P50_MAX_MS = 40;
 const WARM_UP_MS = 1_000;
 const CALIBRATION: CalibrationTask = {
   kind: 'calibrate',
   warmUpMs: 1_500,
-  stepFactor: 2,
+  stepFactor: 1.5,
   stepSettleMs: 200,
   stepMs: 700,
-  p50MaxMs: P50_MAX_MS,
+  p50MaxMs: 80,
 };
 const CALIBRATION_QUICK: CalibrationTask = { ...CALIBRATION, stepFactor: 4, stepMs: 400 };
 /** For planning: what starting, connecting, draining and stopping take in one turn. */
 const OVERHEAD_MS = 1_800;
 /** For planning: what the steps of a calibration usually take. */
-const CALIBRATION_MS = 9_000;
+const CALIBRATION_MS = 14_000;
 const CALIBRATION_QUICK_MS = 4_500;
 /** Beyond this a load process is stuck. */
 const LOAD_MS_MAX = 60_000;

@@ -14,8 +14,6 @@ const DRAIN_MS_MAX = 10_000;
 const DRAIN_POLL_MS = 5;
 /** What must not come after the last delivery would come by then: a duplicate, say. */
 const QUIET_MS = 100;
-/** By so much, other load on the machine is not the reason. */
-const FAR_MORE = 2;
 /** Calibration warms the server up with this many times its smallest window. */
 const WARM_UP_FACTOR = 8;
 
@@ -66,16 +64,16 @@ class SpeedRun {
     };
   }
 
-  /** Widens the window until the median latency is far more than a window may cost. */
+  /** Widens the window until the median latency is beyond its bound. */
   async calibrate(task: CalibrationTask): Promise<Measurement[]> {
     const { rooms, publishersPerRoom, windowMin } = this.#plan.workload;
     const windowMax = Math.min(OPEN_MAX, rooms * publishersPerRoom * OPEN_PER_PUBLISHER);
     await this.measure(windowMin * WARM_UP_FACTOR, task.warmUpMs, 0);
     const measurements: Measurement[] = [];
-    for (let window = windowMin; window <= windowMax; window *= task.stepFactor) {
+    for (let window = windowMin; window <= windowMax; window = Math.ceil(window * task.stepFactor)) {
       const measurement = await this.measure(window, task.stepSettleMs, task.stepMs);
       measurements.push(measurement);
-      if (measurement.p50Ms > task.p50MaxMs * FAR_MORE) break;
+      if (measurement.p50Ms > task.p50MaxMs) break;
     }
     return measurements;
   }

@@ -1,11 +1,14 @@
 import { type Bench, resultsOf } from './bench-run.ts';
-import { ClosedLoop, P50_MAX_MS, plannedLoopMs } from './closed-loop.ts';
+import { ClosedLoop, plannedLoopMs } from './closed-loop.ts';
 import type { Contender } from './contender.ts';
 import { otherLoad } from './load-plan.ts';
 import type { BenchOptions } from './options.ts';
 import { type Part, type PartReport, roundsOf } from './part.ts';
 import { fastestOf, type Workload } from './speed-plan.ts';
 import { formatSpeed, type SpeedStanding, type SpeedWishes, speedMarks } from './speed-report.ts';
+
+/** A calibration's steps are short, and the p99 of a round may be higher than theirs: they must keep within this share. */
+const SHORT_STEP_SHARE = 0.8;
 
 /** Rooms in a closed loop: how many deliveries a second. */
 class SpeedPart implements Part {
@@ -33,8 +36,8 @@ class SpeedPart implements Part {
   async run(bench: Bench): Promise<PartReport> {
     const { p99MaxMs } = this.#wishes;
     const preference = fastestOf(
-      ({ p50Ms, p99Ms }) => p50Ms <= P50_MAX_MS && p99Ms <= p99MaxMs,
-      ({ p50Ms }) => p50Ms <= P50_MAX_MS,
+      ({ p99Ms }) => p99Ms <= SHORT_STEP_SHARE * p99MaxMs,
+      ({ p50Ms }) => p50Ms <= p99MaxMs / 2,
     );
     const loop = new ClosedLoop(bench, this.#workload, preference);
     const windows = await loop.findWindows(bench.options.contenders);
@@ -66,5 +69,5 @@ export const FANOUT: Part = new SpeedPart(
 export const ROOMS: Part = new SpeedPart(
   'deliveries/s of 250 rooms of 4 sessions, all of which publish',
   { name: 'rooms', rooms: 250, sessionsPerRoom: 4, publishersPerRoom: 4, windowMin: 32 },
-  { ratios: { 'socket.io': 6, uws: 0.6 }, p99MaxMs: Number.POSITIVE_INFINITY },
+  { ratios: { 'socket.io': 6, uws: 0.6 }, p99MaxMs: 100 },
 );

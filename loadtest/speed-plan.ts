@@ -22,10 +22,7 @@ export interface CalibrationTask {
   readonly stepFactor: number;
   readonly stepSettleMs: number;
   readonly stepMs: number;
-  /**
-   * A window counts only if its median publish→deliver latency stays within this. The median, since a hiccup of
-   * the machine moves the p99 of a short step and so would rule out any window.
-   */
+  /** Wider windows are not tried once the median publish→deliver latency is beyond this. */
   readonly p50MaxMs: number;
 }
 

@@ -75,15 +75,14 @@ function speedMark(
   ratioWanted: number,
   { p99MaxMs }: SpeedWishes,
 ): Mark {
-  const isBound = Number.isFinite(p99MaxMs);
-  const wanted = `≥ ${ratioWanted}× ${other.name}${isBound ? ` at p99 ≤ ${p99MaxMs} ms` : ''}`;
+  const wanted = `≥ ${ratioWanted}× ${other.name} at p99 ≤ ${p99MaxMs} ms`;
   const mark = { part, wanted, contender: standing.name };
   const ratio = ratioTo(standing, other, deliveriesOf);
   if (ratio === undefined)
     return { ...mark, verdict: 'unknown', measured: `${other.name} was held back by the client` };
   const p99Ms = summarize(standing, (round) => round.p99Ms).spread.median;
   const isReached = ratio.spread.median >= ratioWanted;
-  const measured = `${formatRatio(ratio)}${isBound ? `, p99 ${formatMs(p99Ms)} ms` : ''}`;
+  const measured = `${formatRatio(ratio)}, p99 ${formatMs(p99Ms)} ms`;
   // A lower bound below the mark doesn't say that it was missed.
   if (!isReached && ratio.isLowerBound) return { ...mark, verdict: 'unknown', measured: `${measured}, client-bound` };
   return { ...mark, verdict: verdictOf(isReached && p99Ms <= p99MaxMs), measured };

@@ -34,6 +34,8 @@ const OPTIONS = {
   presence: { type: 'string' },
 } as const;
 
+const BUFFER_POOL_BYTES = 65_536;
+
 /** The command line is wrong, or this Node is; the message says how. */
 class CommandLineError extends Error {
   override readonly name = 'CommandLineError';
@@ -100,6 +102,8 @@ async function serve(): Promise<void> {
   };
   process.on('uncaughtException', fail);
   for (const name of withoutEffect(process.env)) logger.warn({ name }, 'set, but without effect');
+  // Messages are a few hundred bytes: with the default of 8 KiB the pool they are cut from is used up all the time.
+  Buffer.poolSize = BUFFER_POOL_BYTES;
   const { startApp } = await import('./app.ts');
   const app = await startApp(config, logger, fail);
 
