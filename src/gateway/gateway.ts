@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Hub, type HubSettings } from '../fanout/hub.ts';
 import type { RoomLog } from '../fanout/room-log.ts';
@@ -12,6 +11,7 @@ import type { Command, ConnectCommand, JoinCommand } from '../protocol/commands.
 import type { Dialect } from '../protocol/dialect.ts';
 import { type DisconnectReason, reconnects } from '../protocol/disconnects.ts';
 import { CommandError } from '../protocol/errors.ts';
+import { randomName } from '../random-name.ts';
 import { commandErrorOf } from './fault.ts';
 import { type ConnectContext, connect, refresh } from './handlers/connect.ts';
 import { presence, recheckWatches, status, unwatch, unwatchAll, watch } from './handlers/presence.ts';
@@ -164,7 +164,7 @@ export class Gateway implements SessionHost {
 
   /** Makes the session of an admitted connection. `connectTimeout` false: its first command may take its time. */
   openSession(transport: Transport, dialect: Dialect, connectTimeout: boolean): Session {
-    const session = new Session(randomBytes(12).toString('base64url'), transport, dialect, this);
+    const session = new Session(randomName(12, 'base64url'), transport, dialect, this);
     this.sessions.add(session);
     if (connectTimeout) session.liveness.awaitConnect();
     return session;

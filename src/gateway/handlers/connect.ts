@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import type { Grants } from '../../identity/grants.ts';
 import type { TokenVerifier } from '../../identity/token-verifier.ts';
 import type { PresenceTracker } from '../../presence/presence-tracker.ts';
 import type { ConnectCommand, RefreshCommand } from '../../protocol/commands.ts';
 import { CommandError } from '../../protocol/errors.ts';
 import type { ConnectReply } from '../../protocol/replies.ts';
+import { randomName } from '../../random-name.ts';
 import type { Session } from '../session.ts';
 import { addressKey, type SessionRegistry } from '../session-registry.ts';
 
@@ -29,7 +29,7 @@ export function connect(session: Session, command: ConnectCommand, context: Conn
   if (session.state !== 'unconnected') throw new CommandError('bad_request', 'op: connected already');
   const { verifier } = context;
   if (verifier !== null) return connectWithToken(session, command, verifier, context);
-  const user = command.user ?? `guest-${randomBytes(4).toString('hex')}`;
+  const user = command.user ?? `guest-${randomName(4, 'hex')}`;
   orRefuse(session, command.id, () =>
     admit(session, command, { user, grants: context.anonymousGrants(user) }, context),
   );
@@ -91,7 +91,7 @@ interface Admitted {
 function admit(session: Session, command: ConnectCommand, admitted: Admitted, context: ConnectContext): void {
   const { user, grants, expiresAtMs } = admitted;
   const { registry, tracker, facts, sessionsPerUserMax, sessionsPerAddressMax } = context;
-  const device = command.device ?? `device-${randomBytes(8).toString('hex')}`;
+  const device = command.device ?? `device-${randomName(8, 'hex')}`;
   const replaced = registry.get(user, device);
   const others = registry.countOfUser(user) - (replaced === undefined ? 0 : 1);
   if (sessionsPerUserMax > 0 && others >= sessionsPerUserMax) {
