@@ -36,10 +36,9 @@ const NOT_MODIFIED = 304;
 /** Where an address that stands for all of them can be reached. */
 const WILDCARDS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
-/** A connection's own: a transport if it was admitted, or why not. */
+/** What a connection has of ours: its transport, or, if it was not admitted, why not. */
 interface Accepted {
-  readonly transport: UwsTransport | null;
-  readonly refused: DisconnectReason | null;
+  readonly admitted: UwsTransport | DisconnectReason;
 }
 
 /** The public port on uWebSockets.js. */
@@ -56,6 +55,7 @@ export class UwsServer implements PublicServer {
   /** Connections, also those that are no WebSockets. */
   #connections = 0;
   #endedAtMs = Number.NEGATIVE_INFINITY;
+  #lastAddress = '';
 
   constructor(library: UwsLibrary, gateway: Gateway, rules: PublicRules, settings: UwsServerSettings) {
     this.#library = library;
@@ -125,11 +125,11 @@ export class UwsServer implements PublicServer {
       sendPingsAutomatically: true,
       upgrade: (response, request, context) => this.#upgrade(response, request, context),
       open: (socket) => this.#open(socket),
-      message: ({ transport }, message, isBinary) => transport?.receive(message, isBinary),
-      ping: ({ transport }) => transport?.heard(),
-      pong: ({ transport }) => transport?.heard(),
-      drain: ({ transport }) => transport?.drained(),
-      close: ({ transport }, code) => this.#closed(transport, code),
+      message: (socket, message, isBinary) => transportOf(socket)?.receive(message, isBinary),
+      ping: (socket) => transportOf(socket)?.heard(),
+      pong: (socket) => transportOf(socket)?.heard(),
+      drain: (socket) => transportOf(socket)?.drained(),
+      close: (socket, code) => this.#closed(transportOf(socket), code),
     };
   }
 
@@ -164,13 +164,19 @@ export class UwsServer implements PublicServer {
       this.#refuseHandshake(response, status);
       return;
     }
-    const address = plainAddress(Buffer.from(response.getRemoteAddressAsText()).toString('latin1'));
-    const refused = this.#gateway.admit(address);
-    const transport = refused === null ? new UwsTransport(address, this.#shared) : null;
+    const address = this.#addressOf(response);
+    const admitted = this.#gateway.admit(address) ?? new UwsTransport(address, this.#shared);
     const key = request.getHeader('sec-websocket-key');
     const protocol = offersOurs(headerOf(request, 'sec-websocket-protocol')) ? SUBPROTOCOL : '';
-    const accepted: Accepted = { transport, refused };
+    const accepted: Accepted = { admitted };
     response.upgrade(accepted, key, protocol, '', context);
+  }
+
+  #addressOf(response: UwsResponse): string {
+    const address = plainAddress(Buffer.from(response.getRemoteAddressAsText()).toString('latin1'));
+    // Behind a balancer all have the same: one string is kept for all of them.
+    if (address !== this.#lastAddress) this.#lastAddress = address;
+    return this.#lastAddress;
   }
 
   #handshakeRefusal(request: UwsRequest): string | null {
@@ -190,15 +196,18 @@ export class UwsServer implements PublicServer {
   }
 
   #open(socket: UwsSocket & Accepted): void {
-    const { transport, refused } = socket;
+    const transport = transportOf(socket);
     if (transport !== null) {
       this.#gateway.tally.connections.websocket += 1;
       transport.open(socket);
       transport.attach(this.#gateway.openSession(transport, websocketMessageDialect, true));
-      return;
+    } else {
+      this.#sendAway(socket, socket.admitted as DisconnectReason);
     }
-    // A page cannot see an HTTP status on an upgrade, so a client that is sent away is told in a push.
-    const reason = refused ?? 'overloaded';
+  }
+
+  /** A page cannot see an HTTP status on an upgrade, so a client that is sent away is told in a push. */
+  #sendAway(socket: UwsSocket, reason: DisconnectReason): void {
     for (const payload of websocketMessageDialect.disconnect(reason, this.#gateway.comeBackMs(reason))) {
       socket.send(payload, false, false);
     }
@@ -219,6 +228,10 @@ export class UwsServer implements PublicServer {
     this.#gateway.tally.refusals.dropped += 1;
     response.close();
   }
+}
+
+function transportOf({ admitted }: Accepted): UwsTransport | null {
+  return typeof admitted === 'string' ? null : admitted;
 }
 
 function headerOf(request: UwsRequest, name: string): string | undefined {

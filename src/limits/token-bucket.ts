@@ -9,9 +9,8 @@ import type { Rate } from '../protocol/limits.ts';
  * where that is more, `perSecond` × t + the greatest cost.
  */
 export class TokenBucket {
-  /** The time that one token takes. 0: there is no limit. */
-  readonly #tokenMs: number;
-  readonly #burst: number;
+  /** Shared by all buckets of its kind: what follows from it is worked out each time, and not kept. */
+  readonly #rate: Rate | null;
   #fullAtMs = Number.NEGATIVE_INFINITY;
   /** The time of the last call, whether refused or not: to see that the clock was set back. */
   #latestMs = Number.NEGATIVE_INFINITY;
@@ -21,14 +20,15 @@ export class TokenBucket {
     if (rate !== null && !(rate.perSecond > 0 && rate.burst > 0)) {
       throw new RangeError(`A rate of ${rate.perSecond} a second, ${rate.burst} at once`);
     }
-    this.#tokenMs = rate === null ? 0 : 1_000 / rate.perSecond;
-    this.#burst = rate === null ? 0 : rate.burst;
+    this.#rate = rate;
   }
 
   /** Takes `cost` tokens if they are there, and returns 0. Else takes nothing, and returns {@link waitMs}. */
   take(cost: number, nowMs: number): number {
     const waitMs = this.waitMs(cost, nowMs);
-    if (waitMs === 0) this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + cost * this.#tokenMs;
+    if (waitMs === 0 && this.#rate !== null) {
+      this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + cost * tokenMs(this.#rate);
+    }
     return waitMs;
   }
 
@@ -44,15 +44,20 @@ export class TokenBucket {
    * Where `nowMs` is less than it was, no time has passed: no tokens are made, and none are lost.
    */
   waitMs(cost: number, nowMs: number): number {
-    if (this.#tokenMs === 0) return 0;
+    if (this.#rate === null) return 0;
     if (nowMs < this.#latestMs) this.#fullAtMs -= this.#latestMs - nowMs;
     this.#latestMs = nowMs;
     // So long before the bucket is full there are enough tokens.
-    const aheadMs = Math.max(0, this.#burst - cost) * this.#tokenMs;
+    const aheadMs = Math.max(0, this.#rate.burst - cost) * tokenMs(this.#rate);
     if (this.#fullAtMs - nowMs <= aheadMs) return 0;
     let waitMs = Math.floor(this.#fullAtMs - nowMs - aheadMs);
     // By the very comparison that will be made then: the difference above may be rounded to the wrong side.
     while (this.#fullAtMs - (nowMs + waitMs) > aheadMs) waitMs += 1;
     return waitMs;
   }
+}
+
+/** The time that one token takes. */
+function tokenMs({ perSecond }: Rate): number {
+  return 1_000 / perSecond;
 }
