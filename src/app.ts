@@ -135,7 +135,14 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     ...{ tally, gateway, log, presence, probe },
     keySet: keys instanceof RemoteKeySet ? keys : null,
     bounds: {
-      ...{ connectionsMax, appendQueueRecordsMax, appendQueueBytesMax, readsQueuedMax, dedupeEntriesMax },
+      ...{
+        connectionsMax,
+        handshakesMax: config.handshakesMax,
+        appendQueueRecordsMax,
+        appendQueueBytesMax,
+        readsQueuedMax,
+        dedupeEntriesMax,
+      },
       lingeringMax: connectionsMax,
     },
   });
@@ -218,6 +225,7 @@ function gatewaySettings(config: Config, keys: KeySource | null, tally: Tally): 
     inboxBytesMax: config.inboxBytesMax,
     inboxesBytesMax: config.inboxesBytesMax,
     connectionsMax: config.connectionsMax,
+    handshakesMax: config.handshakesMax,
     roomMembersMax: config.roomMembersMax,
     catchUpTimeoutMs: config.catchUpTimeoutMs,
     liveness: {

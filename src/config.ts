@@ -82,6 +82,13 @@ const VARIABLES = {
   appendQueueBytesMax: int('TIDEGATE_APPEND_QUEUE_BYTES_MAX', 8 * MIB, 65_536, 2 ** 40, 'bytes of publishes that wait'),
   appendQueueWaitMs: int('TIDEGATE_APPEND_QUEUE_WAIT_MS', 2_000, 10, HOUR_MS, 'milliseconds that a publish may wait'),
   connectionsMax: int('TIDEGATE_CONNECTIONS_MAX', 100_000, 1, 10_000_000, 'connections; more are sent away'),
+  handshakesMax: int(
+    'TIDEGATE_HANDSHAKES_MAX',
+    10_000,
+    1,
+    10_000_000,
+    'connections that have not said connect; more are sent away',
+  ),
   roomMembersMax: int('TIDEGATE_ROOM_MEMBERS_MAX', 100_000, 1, 10_000_000, 'sessions that may join one room'),
   connectTimeoutMs: int('TIDEGATE_CONNECT_TIMEOUT_MS', 10_000, 50, HOUR_MS, "milliseconds for a client's connect"),
   firstLineTimeoutMs: int(

@@ -36,6 +36,8 @@ export interface GatewaySettings {
   readonly inboxesBytesMax: number;
   /** Connections that may be open at a time, connected or not; more are refused with `overloaded`. */
   readonly connectionsMax: number;
+  /** Of these, those that have not said `connect`; more are refused in the same way. */
+  readonly handshakesMax: number;
   /** Sessions of this node that may join one room. */
   readonly roomMembersMax: number;
   readonly liveness: LivenessSettings;
@@ -68,6 +70,8 @@ export class Gateway implements SessionHost {
   readonly #logger: Logger;
   readonly #connect: ConnectContext;
   readonly #publishing: PublishContext;
+  /** Admitted connections of which nobody knows yet what they speak, so that they have no session. */
+  modeless = 0;
   #connections = 0;
   readonly #connectionsByAddress = new Map<string, number>();
   #draining = false;
@@ -120,6 +124,11 @@ export class Gateway implements SessionHost {
   /** Connections that were admitted and are not gone yet. */
   get connectionCount(): number {
     return this.#connections;
+  }
+
+  /** Connections that were admitted and have not said `connect`. */
+  get handshakeCount(): number {
+    return this.modeless + this.sessions.size - this.sessions.connectedCount;
   }
 
   /**
@@ -276,7 +285,8 @@ export class Gateway implements SessionHost {
   /** Why a connection is not to be admitted, or null. */
   #refusal(address: string): 'drain' | 'overloaded' | 'connection_limit' | null {
     if (this.#draining) return 'drain';
-    if (this.#connections >= this.#settings.connectionsMax) return 'overloaded';
+    const { connectionsMax, handshakesMax } = this.#settings;
+    if (this.#connections >= connectionsMax || this.handshakeCount >= handshakesMax) return 'overloaded';
     const { sessionsPerAddressMax } = this.#settings.access;
     const ofAddress = this.#connectionsByAddress.get(addressKey(address)) ?? 0;
     // Who has as many sessions as allowed is told so at `connect`; this is for who never says it.

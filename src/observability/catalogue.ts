@@ -1,14 +1,7 @@
 import { DISCONNECTS } from '../protocol/disconnects.ts';
 import { ERRORS } from '../protocol/errors.ts';
 import { OPS } from '../protocol/reader.ts';
-import type { MetricEntry } from './metric-entry.ts';
-
-/** From a quarter of a millisecond, below which a disk doesn't sync, to the deadline of an append. */
-const APPEND_SECONDS = [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15];
-/** What happens within this process, and is quick but for a busy loop. */
-const LOCAL_SECONDS = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
-/** What may wait for a store or a key server. */
-const CALL_SECONDS = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15];
+import { APPEND_SECONDS, CALL_SECONDS, LOCAL_SECONDS, type MetricEntry } from './metric-entry.ts';
 
 const API_CALLS = [
   'publish',
@@ -229,6 +222,18 @@ export const METRICS = {
     type: 'gauge',
     signal: 'saturation',
     help: 'Connections above which more are refused (TIDEGATE_CONNECTIONS_MAX)',
+  },
+  handshakes: {
+    name: 'tidegate_handshakes',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Of these, those that have not said connect',
+  },
+  handshakesMax: {
+    name: 'tidegate_handshakes_max',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Connections that have not said connect above which more are refused (TIDEGATE_HANDSHAKES_MAX)',
   },
   unsharedBytes: {
     name: 'tidegate_unshared_bytes',

@@ -27,6 +27,7 @@ export interface MetricSources {
   readonly probe: DeliveryProbe;
   readonly bounds: {
     readonly connectionsMax: number;
+    readonly handshakesMax: number;
     readonly appendQueueRecordsMax: number;
     readonly appendQueueBytesMax: number;
     readonly readsQueuedMax: number;
@@ -71,6 +72,8 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   failingPartitions: ({ probe }) => probe.report().failing.length,
   connections: ({ gateway }) => gateway.connectionCount,
   connectionsMax: ({ bounds }) => bounds.connectionsMax,
+  handshakes: ({ gateway }) => gateway.handshakeCount,
+  handshakesMax: ({ bounds }) => bounds.handshakesMax,
   unsharedBytes: ({ gateway }) => gateway.unshared.bytes,
   unsharedBytesMax: ({ gateway }) => gateway.unshared.bytesMax,
   inboxBytes: ({ gateway }) => gateway.inboxBytes.bytes,

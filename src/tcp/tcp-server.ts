@@ -95,6 +95,7 @@ export class TcpServer {
       wheel.clear(silent);
       wheel.clear(modeless);
       this.#modeless.delete(socket);
+      this.#gateway.modeless = this.#modeless.size;
     };
     const onData = (chunk: Buffer) => {
       wheel.clear(silent);
@@ -112,6 +113,7 @@ export class TcpServer {
     wheel.set(silent, this.#settings.greetingMs);
     wheel.set(modeless, this.#settings.firstLineTimeoutMs);
     this.#modeless.set(socket, forget);
+    this.#gateway.modeless = this.#modeless.size;
   }
 
   #open(socket: Socket, { received }: ModeDetector, mode: 'json' | 'text'): void {

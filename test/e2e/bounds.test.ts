@@ -90,6 +90,20 @@ describe.each(Object.keys(transports) as (keyof typeof transports)[])('over %s',
     for (const client of [writer, greedy]) client.close();
   });
 
+  test('of connections that have not said connect there are only so many, and who has is none of them', async () => {
+    await start({ TIDEGATE_HANDSHAKES_MAX: '2', TIDEGATE_RETRY_WINDOW_MS: '100' });
+    const connected = await transports[transport]();
+    await connected.connect('connected');
+    const waiting = [await transports[transport](), await transports[transport]()];
+    await expect.poll(async () => (await scrape(gateway)).value('handshakes')).toBe(2);
+    const third: Client = await transports[transport]();
+    expect(await third.disconnected()).toMatchObject({ code: 3003, reason: 'overloaded' });
+    await waiting[0]?.connect('first');
+    const fourth: Client = await transports[transport]();
+    await fourth.connect('fourth');
+    for (const client of [connected, ...waiting, fourth]) client.close();
+  });
+
   test('a connection too many is told so, and finds room later', async () => {
     await start({ TIDEGATE_CONNECTIONS_MAX: '2', TIDEGATE_RETRY_WINDOW_MS: '100' });
     const [first, second] = [await transports[transport](), await transports[transport]()];

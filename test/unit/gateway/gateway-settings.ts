@@ -14,6 +14,7 @@ export const SETTINGS: GatewaySettings = {
   inboxBytesMax: 1_048_576,
   inboxesBytesMax: 1_048_576,
   connectionsMax: 10,
+  handshakesMax: 10,
   roomMembersMax: 1_000,
   catchUpTimeoutMs: 10_000,
   liveness: { connectTimeoutMs: 10_000, heartbeatMs: 25_000, heartbeatTimeoutMs: 10_000 },
