@@ -210,7 +210,7 @@ test('a log that is slow sheds load in words, and nothing acknowledged is lost',
   await Promise.all(writers.map((writer, i) => writer.connect(`writer-${i}`)));
   // While somebody else holds the file, every publish waits.
   const { DatabaseSync } = await import('node:sqlite');
-  const other = new DatabaseSync(`${directory.path}/log.sqlite`);
+  const other = new DatabaseSync(`${directory.path}/log.sqlite`, { timeout: 5_000 });
   other.exec('BEGIN IMMEDIATE');
   for (const writer of writers) {
     for (let i = 0; i < 8; i += 1) writer.send({ op: 'publish', id: i, room: 'r', mid: `m${i}`, data: i });

@@ -48,7 +48,7 @@ test('a log that does not answer is seen, and so is its recovery', async () => {
   const { gateway } = stage;
   await vi.waitFor(async () => expect((await delivery(gateway)).lastDeliveredMs).not.toBeNull(), PATIENCE);
   // Another program has the log, as a disk does that hangs.
-  const database = new DatabaseSync(join(stage.directory.path, 'log.sqlite'));
+  const database = new DatabaseSync(join(stage.directory.path, 'log.sqlite'), { timeout: 5_000 });
   onTestFinished(() => database.close());
   database.exec('BEGIN IMMEDIATE');
   await vi.waitFor(async () => expect((await delivery(gateway)).status).toBe(503), PATIENCE);
