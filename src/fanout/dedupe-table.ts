@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto';
+import { getRandomValues } from 'node:crypto';
 
 const CAPACITY_MIN = 16;
 const ID_WORDS = 4;
 
 /** Random, so that nobody can choose ids that all meet in one place of a table. Odd, so that no bit is lost. */
-const FACTORS = new Uint32Array(randomBytes(4 * ID_WORDS).buffer.slice(0, 4 * ID_WORDS)).map((word) => word | 1);
+const FACTORS = getRandomValues(new Uint32Array(ID_WORDS)).map((word) => word | 1);
 const [FACTOR_0 = 1, FACTOR_1 = 1, FACTOR_2 = 1, FACTOR_3 = 1] = FACTORS;
 
 /** What is remembered of the valid records with one id. */
