@@ -32,7 +32,7 @@ export class ChatPage {
   constructor(page: Page) {
     this.page = page;
     page.on('console', (message) => {
-      if (message.type() === 'error') this.complaints.push(message.text());
+      if (message.type() === 'error') this.complaints.push(`${message.text()} (${message.location().url})`);
     });
     page.on('pageerror', (error) => this.complaints.push(String(error)));
     page.on('dialog', (dialog) => {
@@ -41,6 +41,12 @@ export class ChatPage {
     });
     page.on('request', (request) => this.hosts.add(new URL(request.url()).host));
     page.on('websocket', (socket) => this.hosts.add(new URL(socket.url()).host));
+  }
+
+  /** Reloads once the service worker is there: the browser complains of one whose fetch ends with its page. */
+  async reload(): Promise<void> {
+    await this.page.evaluate('navigator.serviceWorker.ready.then(() => true)');
+    await this.page.reload();
   }
 
   /** The messages that are shown, in their order, as `user: text`. */

@@ -39,7 +39,7 @@ describe.skipIf(isBrowserMissing)("the chat page's direct messages", () => {
     talk.push('ann: nothing');
     for (const tab of [ann, bob, second]) await expectMessages(tab, talk);
     for (const tab of [ann, bob]) {
-      await tab.page.reload();
+      await tab.reload();
       await expectMessages(tab, talk);
     }
     // Another browser of hers, which remembers nothing.

@@ -57,7 +57,7 @@ describe.skipIf(isBrowserMissing)("the chat page's safety", () => {
       expect(await ann.page.evaluate(isTooWide)).toBe(false);
     }
     // The same as history.
-    await ann.page.reload();
+    await ann.reload();
     await expectMessages(ann, shown);
     expect(ann.complaints).toEqual([]);
     expect(await ann.page.evaluate('violations')).toEqual([]);
