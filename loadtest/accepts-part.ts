@@ -11,10 +11,10 @@ import { spreadOf } from './statistics.ts';
 import { formatBounded, formatCount, formatMs, formatRatio, formatShare, formatSpread, formatTable } from './table.ts';
 
 const RATIO_WANTED = 0.5;
-const ARRIVING_AT_ONCE = 64;
+const ARRIVING_AT_ONCE = 256;
 const PRESENT_MAX = 2_000;
 const SESSIONS_PER_ROOM = 10;
-const WARM_UP_MS = 1_000;
+const WARM_UP_MS = 6_000;
 /** For planning: what starting and stopping take in one turn. */
 const OVERHEAD_MS = 1_200;
 const LOAD_MS_MAX = 30_000;

@@ -4,7 +4,7 @@ import type { BenchOptions } from './options.ts';
 import { WITHOUT_LIMITS } from './server-process.ts';
 import type { CalibrationTask, Measurement, Preference, SpeedPlan, SpeedResult, Workload } from './speed-plan.ts';
 
-const WARM_UP_MS = 1_000;
+const WARM_UP_MS = 5_000;
 const CALIBRATION: CalibrationTask = {
   kind: 'calibrate',
   warmUpMs: 1_500,

@@ -19,7 +19,7 @@ const P50_ABOVE_MAX_MS = 1;
 const P99_ABOVE_MAX_MS = 2;
 /** A round whose publications the client itself sent later than that says nothing of the server. */
 const LATENESS_P99_MAX_MS = 0.5;
-const WARM_UP_MS = 1_000;
+const WARM_UP_MS = 15_000;
 /** For planning: what starting, connecting, draining and stopping take in one turn. */
 const OVERHEAD_MS = 1_800;
 const LOAD_MS_MAX = 30_000;

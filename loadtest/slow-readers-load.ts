@@ -18,7 +18,7 @@ export interface SlowReadersPlan extends LoadTarget {
   /** Publications open at once. */
   readonly window: number;
   readonly warmUpMs: number;
-  /** Before they stop, and at least as long after it. */
+  /** Before they stop, and once all of them are ended. */
   readonly measureMs: number;
   /** Within so long after it the server must have ended them. */
   readonly endMsMax: number;
@@ -27,9 +27,12 @@ export interface SlowReadersPlan extends LoadTarget {
 export interface SlowReadersResult {
   readonly kind: 'done';
   readonly before: Usage;
+  /** From their stopping until all of them were ended. */
+  readonly meanwhile: Usage;
   readonly after: Usage;
   /** Deliveries/s of the sessions that go on reading. */
   readonly perSecondBefore: number;
+  readonly perSecondMeanwhile: number;
   readonly perSecondAfter: number;
   /** From stopping until all of those that stopped were ended. */
   readonly endedMs: number;
@@ -63,16 +66,20 @@ async function perform(plan: SlowReadersPlan, fail: (error: Error) => void): Pro
   const stride = sessions / stopping;
   const slow = population.sessions.filter((_, index) => index % stride === Math.floor(stride / 2));
   for (const session of slow) session.stopReading();
-  const after = new Phase(plan, population);
+  const meanwhile = new Phase(plan, population);
   let ended: Record<string, number> = {};
-  let endedMs = 0;
-  await after.watch(async () => {
+  await meanwhile.watch(async () => {
     ended = await readEnded(plan.internalPort);
-    if (endedMs === 0 && (ended[REASON] ?? 0) >= slow.length) endedMs = after.elapsedMs;
-    if (after.elapsedMs > plan.endMsMax) throw new Error(`after ${plan.endMsMax} ms ended: ${JSON.stringify(ended)}`);
-    return endedMs > 0 && after.elapsedMs >= plan.measureMs;
+    if (meanwhile.elapsedMs > plan.endMsMax)
+      throw new Error(`after ${plan.endMsMax} ms ended: ${JSON.stringify(ended)}`);
+    return (ended[REASON] ?? 0) >= slow.length;
   });
+  const endedMs = meanwhile.elapsedMs;
+  const usageMeanwhile = meanwhile.end();
+  const after = new Phase(plan, population);
+  await after.watch(() => after.elapsedMs >= plan.measureMs);
   const usageAfter = after.end();
+  ended = await readEnded(plan.internalPort);
 
   population.window.limit = 0;
   const deadlineMs = performance.now() + DRAIN_MS_MAX;
@@ -83,13 +90,15 @@ async function perform(plan: SlowReadersPlan, fail: (error: Error) => void): Pro
   return {
     kind: 'done',
     before: usageBefore,
+    meanwhile: usageMeanwhile,
     after: usageAfter,
     perSecondBefore: usageBefore.deliveriesPerSecond * ((sessions - slow.length) / sessions),
+    perSecondMeanwhile: usageMeanwhile.deliveriesPerSecond,
     perSecondAfter: usageAfter.deliveriesPerSecond,
     endedMs,
     ended,
     bytesBefore: before.bytesMax,
-    bytesAfter: after.bytesMax,
+    bytesAfter: Math.max(meanwhile.bytesMax, after.bytesMax),
     deliveriesVerified: population.deliveries,
   };
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { type Bench, resultsOf } from './bench-run.ts';
 import type { Contender } from './contender.ts';
 import { formatDisturbance, isClientBound, otherLoad } from './load-plan.ts';
@@ -19,10 +20,10 @@ const SHARE_WANTED = 0.95;
 const OUTBOX_BYTES_MAX = 1024 * 1024;
 const MIB = 1024 * 1024;
 const SLOW = 'slow_consumer';
-const WARM_UP_MS = 1_000;
+const WARM_UP_MS = 5_000;
 const END_MS_MAX = 30_000;
 /** For planning: what starting, connecting, ending the slow ones and stopping take in one turn. */
-const OVERHEAD_MS = 6_000;
+const OVERHEAD_MS = 7_000;
 const LOAD_MS_MAX = 60_000;
 
 interface SlowStanding {
@@ -69,7 +70,7 @@ class SlowReadersPart implements Part {
           LOAD_MS_MAX + 2 * measureMs,
           WITHOUT_LIMITS,
         ),
-      ({ before, after }) => Math.max(otherLoad(before), otherLoad(after)),
+      ({ before, meanwhile, after }) => Math.max(...[before, meanwhile, after].map(otherLoad)),
     );
     const standings: SlowStanding[] = turns
       .map((turn) => ({ name: turn.entrant.name, rounds: resultsOf(turn) }))
@@ -81,9 +82,21 @@ class SlowReadersPart implements Part {
 
 export const SLOW_READERS: Part = new SlowReadersPart();
 
-const shareOf = ({ perSecondBefore, perSecondAfter }: SlowReadersResult): number => perSecondAfter / perSecondBefore;
+const shareOf = ({ perSecondBefore, perSecondMeanwhile }: SlowReadersResult): number =>
+  perSecondMeanwhile / perSecondBefore;
+const shareAfterOf = ({ perSecondBefore, perSecondAfter }: SlowReadersResult): number =>
+  perSecondAfter / perSecondBefore;
+const formatKept = (share: number): string => `${(100 * share).toFixed(0)} %`;
 const growthOf = ({ bytesBefore, bytesAfter }: SlowReadersResult): number => Math.max(0, bytesAfter - bytesBefore);
 const boundMib = (STOPPING * OUTBOX_BYTES_MAX) / MIB;
+
+/** What the kernel may hold for a connection whose reader has stopped: at the sender, and at the receiver. */
+function kernelMib(): number {
+  const largest = ['tcp_rmem', 'tcp_wmem'].map(
+    (name) => readFileSync(`/proc/sys/net/ipv4/${name}`, 'utf8').split('\t')[2],
+  );
+  return largest.reduce((sum, bytes) => sum + Number(bytes), 0) / MIB;
+}
 
 /** Whether the server ended all those that stopped as too slow, and nobody else. */
 function endedRight({ ended }: SlowReadersResult): boolean {
@@ -94,8 +107,9 @@ function formatSlowReaders(standings: readonly SlowStanding[], marks: readonly M
   const header = [
     'server',
     `deliveries/s of the other ${SESSIONS - STOPPING}, before`,
-    'after',
+    'until the slow ones were ended',
     'kept',
+    'kept once they were',
     'memory grew by, MiB',
     'its bound, MiB',
     'all slow ones ended after, s',
@@ -110,8 +124,9 @@ function formatSlowReaders(standings: readonly SlowStanding[], marks: readonly M
     return [
       name,
       cell((round) => round.perSecondBefore, formatCount),
-      cell((round) => round.perSecondAfter, formatCount),
-      cell(shareOf, (share) => `${(100 * share).toFixed(0)} %`),
+      cell((round) => round.perSecondMeanwhile, formatCount),
+      cell(shareOf, formatKept),
+      cell(shareAfterOf, formatKept),
       cell((round) => growthOf(round) / MIB, formatMs),
       formatCount(boundMib),
       cell(({ endedMs }) => endedMs / 1000, formatMs),
@@ -120,13 +135,15 @@ function formatSlowReaders(standings: readonly SlowStanding[], marks: readonly M
       formatCount(rounds.reduce((sum, { deliveriesVerified }) => sum + deliveriesVerified, 0)),
     ];
   });
-  const usages = standings.flatMap(({ rounds }) => rounds.flatMap(({ before, after }) => [before, after]));
+  const usages = standings.flatMap(({ rounds }) =>
+    rounds.flatMap(({ before, meanwhile, after }) => [before, meanwhile, after]),
+  );
   const lines = [
     `## slow-readers: 1 room × ${formatCount(SESSIONS)} sessions, ${STOPPING} of which stop reading`,
     '',
-    `A closed loop of ${WINDOW} open publications; who has stopped is waited for no more. After is from their stopping until all`,
-    'of them were ended, and no shorter than before. Memory is resident, at its highest before and after, garbage',
-    'included; its bound is 1 MiB for each of them, and what the kernel holds is no part of it.',
+    `A closed loop of ${WINDOW} open publications; who has stopped is waited for no more. Memory is resident, at its highest before`,
+    'they stopped and since, garbage included; its bound is 1 MiB for each of them, and what the kernel holds is no part of',
+    `it: up to ${formatMs(kernelMib())} MiB a connection on this machine, which fill first.`,
     '',
     formatTable(header, rows),
     '',
@@ -142,9 +159,9 @@ function slowMark({ name, rounds }: SlowStanding): Mark {
   const share = spreadOf(rounds.map(shareOf));
   const growth = spreadOf(rounds.map((round) => growthOf(round) / MIB));
   const isRight = rounds.every(endedRight);
-  const measured = `${(100 * share.median).toFixed(0)} %, ${formatMs(growth.max)} MiB at most, ${isRight ? 'they do' : 'not all, or others'}`;
+  const measured = `${formatKept(share.median)}, ${formatMs(growth.max)} MiB at most, ${isRight ? 'they do' : 'not all, or others'}`;
   // A client that had no time left before may not have had any to show that more came after.
-  if (share.median < SHARE_WANTED && rounds.every(({ after }) => isClientBound(after))) {
+  if (share.median < SHARE_WANTED && rounds.every(({ meanwhile }) => isClientBound(meanwhile))) {
     return { ...mark, verdict: 'unknown', measured: `${measured}, client-bound` };
   }
   return { ...mark, verdict: verdictOf(share.median >= SHARE_WANTED && growth.max <= boundMib && isRight), measured };

@@ -87,11 +87,14 @@ export class Session implements LineSink, Greeting, PublishingSession {
       port: run.port,
       ...sourceOf(index),
       noDelay: true,
+      allowHalfOpen: true,
       onread: { buffer: CHUNK, callback },
     });
     this.#socket.on('error', (error) => {
       if (this.#state !== 'closed') run.fail(error);
     });
+    // With a reset neither side keeps the pair of ports for a minute: of those there are only so many.
+    this.#socket.on('end', () => this.#socket.resetAndDestroy());
     this.#socket.on('close', () => {
       if (this.#state !== 'closed') run.fail(new Error('the server closed a connection'));
     });

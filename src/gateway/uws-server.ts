@@ -159,7 +159,8 @@ export class UwsServer implements PublicServer {
   }
 
   #upgrade(response: UwsResponse, request: UwsRequest, context: unknown): void {
-    const status = this.#handshakeRefusal(request);
+    const protocols = headerOf(request, 'sec-websocket-protocol');
+    const status = this.#handshakeRefusal(request, protocols);
     if (status !== null) {
       this.#refuseHandshake(response, status);
       return;
@@ -167,7 +168,7 @@ export class UwsServer implements PublicServer {
     const address = this.#addressOf(response);
     const admitted = this.#gateway.admit(address) ?? new UwsTransport(address, this.#shared);
     const key = request.getHeader('sec-websocket-key');
-    const protocol = offersOurs(headerOf(request, 'sec-websocket-protocol')) ? SUBPROTOCOL : '';
+    const protocol = offersOurs(protocols) ? SUBPROTOCOL : '';
     const accepted: Accepted = { admitted };
     response.upgrade(accepted, key, protocol, '', context);
   }
@@ -179,12 +180,12 @@ export class UwsServer implements PublicServer {
     return this.#lastAddress;
   }
 
-  #handshakeRefusal(request: UwsRequest): string | null {
+  #handshakeRefusal(request: UwsRequest, protocols = headerOf(request, 'sec-websocket-protocol')): string | null {
     const status = this.#rules.handshakeRefusal({
       path: request.getUrl(),
       host: headerOf(request, 'host'),
       origin: headerOf(request, 'origin'),
-      protocols: headerOf(request, 'sec-websocket-protocol'),
+      protocols,
     });
     // The library leaves the version to us.
     return status ?? (request.getHeader('sec-websocket-version') === '13' ? null : BAD_REQUEST);

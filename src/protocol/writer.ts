@@ -3,13 +3,14 @@ import type { CommandError } from './errors.ts';
 import type { Gap, Position } from './position.ts';
 import type { LeftCode, RoomPresencePush, UserPresencePush } from './presence-push.ts';
 import { type Publication, quoted } from './publication.ts';
-import type { PageReply, PublishReply, RepliedOp, Replies } from './replies.ts';
+import type { ConnectReply, PageReply, PublishReply, RepliedOp, Replies } from './replies.ts';
 
 /** A command's `ok` reply as one JSON object in UTF-8. */
 export function writeReply<Op extends RepliedOp>(op: Op, id: number, ok: Replies[Op]): Buffer {
   // Pages splice the publications' own bytes in; everything else is small.
   if (op === 'join' || op === 'history') return writePage(`{"id":${id},"ok":`, ok as PageReply, '}');
   if (op === 'publish') return writePublished(id, ok as PublishReply);
+  if (op === 'connect') return writeConnected(id, ok as ConnectReply);
   return Buffer.from(`{"id":${id},"ok":${JSON.stringify(ok)}}`);
 }
 
@@ -63,6 +64,18 @@ export function writeDisconnect(reason: DisconnectReason, afterMs: number | null
   const { code } = DISCONNECTS[reason];
   const reconnect = afterMs === null ? null : { afterMs };
   return Buffer.from(JSON.stringify({ push: 'disconnect', code, reason: words, reconnect }));
+}
+
+/** A node has one set of limits for all of its sessions, and they are most of the reply. */
+const limitsInJson = new WeakMap<ConnectReply['limits'], string>();
+
+function writeConnected(id: number, { limits, ...fields }: ConnectReply): Buffer {
+  let json = limitsInJson.get(limits);
+  if (json === undefined) {
+    json = JSON.stringify(limits);
+    limitsInJson.set(limits, json);
+  }
+  return Buffer.from(`{"id":${id},"ok":${JSON.stringify(fields).slice(0, -1)},"limits":${json}}}`);
 }
 
 /** The hot one: names need no escapes, and everything is ASCII. */
