@@ -7,17 +7,17 @@ import type { CalibrationTask, Measurement, Preference, SpeedPlan, SpeedResult, 
 const WARM_UP_MS = 5_000;
 const CALIBRATION: CalibrationTask = {
   kind: 'calibrate',
-  warmUpMs: 1_500,
-  stepFactor: 1.5,
+  warmUpMs: 5_000,
+  stepFactor: 1.25,
   stepSettleMs: 200,
   stepMs: 700,
   p50MaxMs: 80,
 };
-const CALIBRATION_QUICK: CalibrationTask = { ...CALIBRATION, stepFactor: 4, stepMs: 400 };
+const CALIBRATION_QUICK: CalibrationTask = { ...CALIBRATION, warmUpMs: 1_500, stepFactor: 4, stepMs: 400 };
 /** For planning: what starting, connecting, draining and stopping take in one turn. */
 const OVERHEAD_MS = 1_800;
 /** For planning: what the steps of a calibration usually take. */
-const CALIBRATION_MS = 14_000;
+const CALIBRATION_MS = 25_000;
 const CALIBRATION_QUICK_MS = 4_500;
 /** Beyond this a load process is stuck. */
 const LOAD_MS_MAX = 60_000;

@@ -1,5 +1,7 @@
 #!/usr/bin/env node
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
 import type { Config } from './config.ts';
 import { onFirstSignal } from './signals.ts';
 import { VERSION } from './version.ts';
@@ -104,6 +106,8 @@ async function serve(): Promise<void> {
   for (const name of withoutEffect(process.env)) logger.warn({ name }, 'set, but without effect');
   // Messages are a few hundred bytes: with the default of 8 KiB the pool they are cut from is used up all the time.
   Buffer.poolSize = BUFFER_POOL_BYTES;
+  // On one core the threads that help to collect garbage only keep this one, which waits for them, from running.
+  if (availableParallelism() === 1) setFlagsFromString('--no-parallel-scavenge');
   const { startApp } = await import('./app.ts');
   const app = await startApp(config, logger, fail);
 

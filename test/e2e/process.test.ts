@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -268,6 +268,10 @@ test('a token for trying things out lets its user in, and does what it says', as
   await client.ok({ op: 'join', room: 'team/a' });
   expect(await client.ask({ op: 'join', room: 'elsewhere' })).toMatchObject({ error: { code: 'forbidden' } });
   await client.ok({ op: 'publish', room: 'elsewhere', mid: 'm', data: 1 });
+});
+
+test('V8 knows the option that it is given on one core', () => {
+  expect(execFileSync(process.execPath, ['--v8-options'], { encoding: 'utf8' })).toContain('--parallel-scavenge ');
 });
 
 test('every setting of the fixed names is known', async () => {
