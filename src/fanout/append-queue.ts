@@ -42,6 +42,20 @@ export interface AppendQueueSettings {
   readonly appendTimeoutMs: number;
 }
 
+/** Where a record's first one stands, and what that was. */
+export interface Settled extends Appended {
+  readonly dataHash: number;
+}
+
+/** What all queues of a log hold together. */
+export class AppendLoad {
+  /** Callers without an answer. */
+  waiters = 0;
+  records = 0;
+  /** Of values that are queued or in flight. */
+  bytes = 0;
+}
+
 /**
  * Appends on their way into a log: queued in the order of the calls, then one batch in flight, whose outcome
  * comes for all of it at once. Keeps the bounds and the deadlines, lets retries wait for the record that is
@@ -54,26 +68,26 @@ export class AppendQueue<Append extends PendingAppend> {
   readonly #pending: PendingTable<Entry<Append>>;
   /** Ids that were refused since the loop's last turn: their callers can't have learned it yet. */
   readonly #justRefused = new Set<string>();
+  readonly #load: AppendLoad;
   #queue: Entry<Append>[] = [];
   #flight: Entry<Append>[] = [];
-  #waiters = 0;
-  #bytes = 0;
   #sentAtMs = 0;
 
-  constructor(settings: AppendQueueSettings, monotonic: () => number = () => performance.now()) {
+  /** @param load shared where a log has several queues, so that the bounds are those of all */
+  constructor(
+    settings: AppendQueueSettings,
+    monotonic: () => number = () => performance.now(),
+    load: AppendLoad = new AppendLoad(),
+  ) {
     this.#settings = settings;
     this.#monotonic = monotonic;
+    this.#load = load;
     this.#pending = new PendingTable(settings.queueRecordsMax);
   }
 
-  /** Callers without an answer. */
-  get waiters(): number {
-    return this.#waiters;
-  }
-
-  /** Bytes of values that are queued or in flight. */
-  get bytes(): number {
-    return this.#bytes;
+  /** Of all queues that share it. */
+  get load(): Readonly<AppendLoad> {
+    return this.#load;
   }
 
   get queued(): number {
@@ -94,8 +108,10 @@ export class AppendQueue<Append extends PendingAppend> {
   attach(id: string, dataHash: number): Promise<Appended> {
     const entry = this.#pending.get(id);
     if (entry === undefined) throw new Error('nothing with this id is pending');
-    if (this.#waiters >= this.#settings.queueRecordsMax) return this.refuse(id, overloaded('too many publishes wait'));
-    this.#waiters++;
+    if (this.#load.waiters >= this.#settings.queueRecordsMax) {
+      return this.refuse(id, overloaded('too many publishes wait'));
+    }
+    this.#load.waiters++;
     const deadlineMs = this.#nowMs() + this.#settings.appendTimeoutMs;
     return new Promise((resolve, reject) => {
       entry.waiters.push({ dataHash, first: false, deadlineMs, resolve, reject });
@@ -107,17 +123,19 @@ export class AppendQueue<Append extends PendingAppend> {
     const predecessor = after === undefined ? undefined : this.#pending.get(after);
     const { queueRecordsMax, queueBytesMax } = this.#settings;
     if (after !== undefined && this.#hasFailed(after, predecessor)) return this.refuse(append.id, predecessorFailed());
-    if (this.#waiters >= queueRecordsMax || this.#pending.size >= queueRecordsMax) {
+    const load = this.#load;
+    if (load.waiters >= queueRecordsMax || load.records >= queueRecordsMax) {
       return this.refuse(append.id, overloaded('too many publishes wait'));
     }
-    if (this.#bytes + append.value.length > queueBytesMax) {
+    if (load.bytes + append.value.length > queueBytesMax) {
       return this.refuse(append.id, overloaded('too many bytes of publishes wait'));
     }
     if (this.#justRefused.size > 0) this.#justRefused.delete(append.id);
     const queuedAtMs = this.#nowMs();
     const deadlineMs = queuedAtMs + this.#settings.appendTimeoutMs;
-    this.#waiters++;
-    this.#bytes += append.value.length;
+    load.waiters++;
+    load.records++;
+    load.bytes += append.value.length;
     return new Promise((resolve, reject) => {
       const waiters = [{ dataHash: append.dataHash, first: true, deadlineMs, resolve, reject }];
       const { id } = append;
@@ -137,11 +155,16 @@ export class AppendQueue<Append extends PendingAppend> {
     return Promise.reject(error);
   }
 
-  /** Takes all that is queued into flight; there must be no other batch. */
-  take(): readonly Append[] {
+  /** Takes what is queued into flight, in order and as far as the bounds go; there must be no other batch. */
+  take(recordsMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY): readonly Append[] {
     this.#expireQueued();
-    this.#flight = this.#queue;
-    this.#queue = [];
+    const count = this.#countWithin(recordsMax, bytesMax);
+    if (count === this.#queue.length) {
+      this.#flight = this.#queue;
+      this.#queue = [];
+    } else {
+      this.#flight = this.#queue.splice(0, count);
+    }
     this.#sentAtMs = this.#nowMs();
     for (const entry of this.#flight) {
       for (const waiter of entry.waiters) waiter.deadlineMs = this.#sentAtMs + this.#settings.appendTimeoutMs;
@@ -149,22 +172,27 @@ export class AppendQueue<Append extends PendingAppend> {
     return this.#flight.map(({ append }) => append);
   }
 
-  /** The batch in flight is in the log: `positions` has the first record of each id, in the batch's order. */
-  succeed(outcomes: readonly Appended[]): void {
+  /** The batch in flight is in the log: `outcomes` has the first record of each id, in the batch's order. */
+  succeed(outcomes: readonly Settled[]): void {
     const flight = this.#endFlight();
+    let areAll = true;
     for (const [index, entry] of flight.entries()) {
       const outcome = outcomes[index];
       if (outcome === undefined) throw new Error('a batch without all of its outcomes');
-      entry.appended = true;
+      const { position, duplicate, dataHash } = outcome;
+      // Another replica may have had a publish with this id first, and other data.
+      entry.appended = dataHash === entry.append.dataHash;
+      areAll &&= entry.appended;
       for (const waiter of entry.waiters) {
-        if (waiter.dataHash !== entry.append.dataHash) waiter.reject(midConflict());
-        else waiter.resolve(waiter.first ? outcome : { ...outcome, duplicate: true });
+        if (waiter.dataHash !== dataHash) waiter.reject(midConflict());
+        else waiter.resolve({ position, duplicate: duplicate || !waiter.first });
       }
       this.#forget(entry);
     }
     for (const entry of this.#queue) {
       if (entry.predecessor?.appended) entry.predecessor = undefined;
     }
+    if (!areAll) this.#failSuccessors();
   }
 
   /** The batch in flight failed for all who still wait, and for what was to come after it. */
@@ -190,10 +218,20 @@ export class AppendQueue<Append extends PendingAppend> {
       expired = true;
       const late = entry.waiters.filter((waiter) => waiter.deadlineMs <= now);
       entry.waiters = entry.waiters.filter((waiter) => waiter.deadlineMs > now);
-      this.#waiters -= late.length;
+      this.#load.waiters -= late.length;
       for (const waiter of late) waiter.reject(unknownOutcome('the append was not confirmed in time'));
     }
     if (expired) this.#failSuccessors();
+  }
+
+  #countWithin(recordsMax: number, bytesMax: number): number {
+    if (this.#queue.length <= recordsMax && bytesMax === Number.POSITIVE_INFINITY) return this.#queue.length;
+    let bytes = 0;
+    const behind = this.#queue.findIndex(({ append }, index) => {
+      bytes += append.value.length;
+      return index >= recordsMax || (index > 0 && bytes > bytesMax);
+    });
+    return behind === -1 ? this.#queue.length : behind;
   }
 
   /** In whole milliseconds: as such it takes no memory of its own in an entry. */
@@ -235,8 +273,9 @@ export class AppendQueue<Append extends PendingAppend> {
   }
 
   #forget(entry: Entry<Append>): void {
-    this.#waiters -= entry.waiters.length;
-    this.#bytes -= entry.append.value.length;
+    this.#load.waiters -= entry.waiters.length;
+    this.#load.records--;
+    this.#load.bytes -= entry.append.value.length;
     entry.waiters = [];
     entry.predecessor = undefined;
     this.#pending.delete(entry);

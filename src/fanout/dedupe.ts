@@ -19,8 +19,8 @@ export type Decision =
   | { readonly kind: 'deliver' }
   /** Appended after its deadline: as if it were not there. */
   | { readonly kind: 'late' }
-  /** `conflict`: its data differ from those of the first record with its id. */
-  | { readonly kind: 'duplicate'; readonly firstOffset: number; readonly conflict: boolean };
+  /** `firstHash` is of the first record with its id: another one than its own is a conflict. */
+  | { readonly kind: 'duplicate'; readonly firstOffset: number; readonly firstHash: number };
 
 const DELIVER: Decision = { kind: 'deliver' };
 const LATE: Decision = { kind: 'late' };
@@ -38,7 +38,7 @@ export function decide(record: DedupeRecord, known: DedupeEntry | undefined, win
   if (record.deadline !== undefined && record.ts > record.deadline) return LATE;
   // Whether *any* earlier one lies within the window is whether the newest of them does.
   if (known === undefined || known.newestTs < record.ts - windowMs) return DELIVER;
-  return { kind: 'duplicate', firstOffset: known.firstOffset, conflict: known.dataHash !== record.dataHash };
+  return { kind: 'duplicate', firstOffset: known.firstOffset, firstHash: known.dataHash };
 }
 
 export interface DedupeWindowSettings {

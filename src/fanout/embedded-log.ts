@@ -1,6 +1,6 @@
 import { CommandError } from '../protocol/errors.ts';
 import { encodeValue, type Publication } from '../protocol/publication.ts';
-import { AppendQueue, midConflict, overloaded, unknownOutcome } from './append-queue.ts';
+import { AppendQueue, midConflict, overloaded, type Settled, unknownOutcome } from './append-queue.ts';
 import { DedupeWindow, dataHash, dedupeId } from './dedupe.ts';
 import { type Append, Flight } from './embedded-flight.ts';
 import type { FromWriter, Retained, ToWriter, WriterData, WriterOpened } from './embedded-messages.ts';
@@ -161,7 +161,7 @@ export class EmbeddedLog implements RoomLog {
       return Promise.resolve({ position: { epoch: this.epoch, offset: known.firstOffset }, duplicate: true });
     }
     if (this.#queue.has(id)) return this.#queue.attach(id, hash);
-    if (this.#window.size + this.#queue.waiters >= this.#settings.dedupeEntriesMax) {
+    if (this.#window.size + this.#queue.load.waiters >= this.#settings.dedupeEntriesMax) {
       return this.#queue.refuse(id, overloaded('the memory of recent publishes is full'));
     }
     const after = request.after === undefined ? undefined : dedupeId(from, room, request.after);
@@ -197,8 +197,8 @@ export class EmbeddedLog implements RoomLog {
 
   load(): LogLoad {
     return {
-      appendsWaiting: this.#queue.waiters,
-      bytesWaiting: this.#queue.bytes,
+      appendsWaiting: this.#queue.load.waiters,
+      bytesWaiting: this.#queue.load.bytes,
       readsWaiting: this.#pages.waiting,
       dedupeEntries: this.#window.size,
     };
@@ -221,7 +221,7 @@ export class EmbeddedLog implements RoomLog {
 
   async #close(): Promise<void> {
     // The deadlines bound this: everyone gets an answer, also from a disk that gives none.
-    while (this.#queue.waiters > 0 && this.#failure === undefined) {
+    while (this.#queue.load.waiters > 0 && this.#failure === undefined) {
       await new Promise<void>((resolve) => {
         this.#settled = resolve;
       });
@@ -289,7 +289,7 @@ export class EmbeddedLog implements RoomLog {
   #handOn(flight: Flight): void {
     const { epoch } = this;
     const { ts } = flight;
-    const outcomes: Appended[] = [];
+    const outcomes: Settled[] = [];
     const publications: Publication[] = [];
     // First the ends, then the batch: a session that joins while it is handed on has a position behind it all.
     flight.forEach(({ name, room, id, dataHash, value }, offset, block) => {
@@ -300,7 +300,7 @@ export class EmbeddedLog implements RoomLog {
       this.#index.note(room, { offset, block });
       this.#ends[partition] = offset;
       this.#lastBlock = block;
-      outcomes.push({ position: { epoch, offset }, duplicate: false });
+      outcomes.push({ position: { epoch, offset }, duplicate: false, dataHash });
       publications.push({ room: name, partition, epoch, offset, ts, value });
     });
     this.#onBatch?.(publications);
@@ -371,7 +371,7 @@ export class EmbeddedLog implements RoomLog {
   }
 
   #notifySettled(): void {
-    if (this.#queue.waiters > 0 && this.#failure === undefined) return;
+    if (this.#queue.load.waiters > 0 && this.#failure === undefined) return;
     this.#settled?.();
     this.#settled = undefined;
   }

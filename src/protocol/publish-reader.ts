@@ -81,7 +81,8 @@ export function readPublish(text: string): PublishCommand | null {
   return after === '' ? { op: 'publish', id, room, mid, data } : { op: 'publish', id, room, mid, data, after };
 }
 
-function isData(raw: string): boolean {
+/** Whether a span of text is what the `data` of a publish may be. */
+export function isData(raw: string): boolean {
   // A character of UTF-16 is three bytes at most.
   if (raw.length > BOUNDS.dataBytesMax / 3 && Buffer.byteLength(raw) > BOUNDS.dataBytesMax) return false;
   try {
@@ -107,10 +108,10 @@ function endOfInteger(text: string, start: number): number {
 }
 
 /**
- * The index behind a value, if it is one: that is for `JSON.parse` to say. -1: it is empty, has no end, or is nested
- * too deep.
+ * The index behind a value of an object's, if it is one: that is for `JSON.parse` to say. -1: it is empty, has no end,
+ * or is nested too deep.
  */
-function endOfValue(text: string, start: number): number {
+export function endOfValue(text: string, start: number): number {
   // The command's own object is the first level.
   let depth = 1;
   let i = start;

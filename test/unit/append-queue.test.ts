@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { AppendQueue, type PendingAppend } from '../../src/fanout/append-queue.ts';
+import { AppendLoad, AppendQueue, type PendingAppend, type Settled } from '../../src/fanout/append-queue.ts';
 import type { Appended } from '../../src/fanout/room-log.ts';
 import { CommandError } from '../../src/protocol/errors.ts';
 
@@ -17,10 +17,10 @@ describe('what is queued', () => {
   test('goes as one batch, in order', async () => {
     const outcomes = [add('a'), add('b'), add('c')];
     expect(idsOf(queue.take())).toEqual(['a', 'b', 'c']);
-    queue.succeed([at(0), at(1), at(2)]);
+    queue.succeed([settledAt(0), settledAt(1), settledAt(2)]);
     expect(await Promise.all(outcomes)).toEqual([at(0), at(1), at(2)]);
     expect(queue.take()).toEqual([]);
-    expect([queue.waiters, queue.bytes]).toEqual([0, 0]);
+    expect([queue.load.waiters, queue.load.bytes]).toEqual([0, 0]);
   });
 
   test('is refused beyond so many records, those in flight included', async () => {
@@ -29,7 +29,7 @@ describe('what is queued', () => {
     accepted.push(add('d'), add('e'));
     expect(await codeOf(add('f'))).toBe('overloaded');
     expect(await codeOf(queue.attach('a', 1))).toBe('overloaded');
-    queue.succeed([at(0), at(1), at(2)]);
+    queue.succeed([settledAt(0), settledAt(1), settledAt(2)]);
     await Promise.all(accepted.slice(0, 3));
     accepted.push(add('g'));
     expect(idsOf(queue.take())).toEqual(['d', 'e', 'g']);
@@ -42,7 +42,7 @@ describe('what is queued', () => {
     const error = await errorOf(add('c', { bytes: 1 }));
     expect(error.code).toBe('overloaded');
     expect(error.retryAfterMs).toBeGreaterThan(0);
-    queue.succeed([at(0)]);
+    queue.succeed([settledAt(0)]);
     await first;
     void add('d', { bytes: 60 });
     expect(idsOf(queue.take())).toEqual(['b', 'd']);
@@ -61,10 +61,10 @@ describe('what is queued', () => {
     queue.expire();
     expect(await codeOf(old)).toBe('overloaded');
     expect(queue.queued).toBe(1);
-    queue.succeed([at(0)]);
+    queue.succeed([settledAt(0)]);
     await inFlight;
     expect(idsOf(queue.take())).toEqual(['c']);
-    queue.succeed([at(1)]);
+    queue.succeed([settledAt(1)]);
     expect(await young).toEqual(at(1));
   });
 
@@ -76,6 +76,54 @@ describe('what is queued', () => {
   });
 });
 
+describe('a log with several queues', () => {
+  test('has one bound for all of them', async () => {
+    const load = new AppendLoad();
+    const queues = [1, 2].map(() => new AppendQueue<PendingAppend>(SETTINGS, () => nowMs, load));
+    const addTo = (index: number, id: string, bytes = 1) =>
+      (queues[index] as AppendQueue<PendingAppend>).add({ id, dataHash: 1, value: Buffer.alloc(bytes) }, undefined);
+    const accepted = [addTo(0, 'a', 60), addTo(1, 'b'), addTo(0, 'c')];
+    expect(await codeOf(addTo(1, 'd', 39))).toBe('overloaded');
+    accepted.push(addTo(1, 'e'), addTo(0, 'f'));
+    expect(await codeOf(addTo(1, 'g'))).toBe('overloaded');
+    expect(load).toEqual({ waiters: 5, records: 5, bytes: 64 });
+    queues[0]?.take();
+    queues[0]?.succeed([settledAt(0), settledAt(1), settledAt(2)]);
+    expect(load).toEqual({ waiters: 2, records: 2, bytes: 2 });
+    queues[1]?.take();
+    queues[1]?.succeed([settledAt(0), settledAt(1)]);
+    await Promise.all(accepted);
+    expect(load).toEqual({ waiters: 0, records: 0, bytes: 0 });
+  });
+});
+
+describe('a batch', () => {
+  test('is as large as its bounds, and has one record at least', async () => {
+    const outcomes = [add('a', { bytes: 20 }), add('b', { bytes: 20 }), add('c', { bytes: 1 }), add('d', { bytes: 5 })];
+    expect(idsOf(queue.take(2, 30))).toEqual(['a']);
+    queue.succeed([settledAt(0)]);
+    expect(idsOf(queue.take(2, 10))).toEqual(['b']);
+    queue.succeed([settledAt(1)]);
+    expect(idsOf(queue.take(1, 10))).toEqual(['c']);
+    queue.succeed([settledAt(2)]);
+    expect(idsOf(queue.take(9, 10))).toEqual(['d']);
+    queue.succeed([settledAt(3)]);
+    expect(await Promise.all(outcomes)).toEqual([at(0), at(1), at(2), at(3)]);
+  });
+
+  test('fails where another replica had other data first, with what was to come after it and is not sent', async () => {
+    const conflicting = add('a');
+    const bystander = add('b');
+    queue.take();
+    const successor = add('c', { after: 'a' });
+    queue.succeed([settledAt(3, 2), { ...settledAt(4), duplicate: true }]);
+    expect(await codeOf(conflicting)).toBe('mid_conflict');
+    expect(await bystander).toEqual({ ...at(4), duplicate: true });
+    expect(await codeOf(successor)).toBe('overloaded');
+    expect([queue.queued, queue.load.records]).toEqual([0, 0]);
+  });
+});
+
 describe('what is in flight', () => {
   test('has an unknown outcome at its deadline, counted from when it was sent', async () => {
     const outcome = add('a');
@@ -83,7 +131,7 @@ describe('what is in flight', () => {
     queue.take();
     nowMs += 999;
     queue.expire();
-    expect(queue.waiters).toBe(1);
+    expect(queue.load.waiters).toBe(1);
     nowMs += 1;
     queue.expire();
     expect(await codeOf(outcome)).toBe('unknown_outcome');
@@ -100,7 +148,7 @@ describe('what is in flight', () => {
     const retry = queue.attach('a', 1);
     nowMs += 500;
     queue.expire();
-    queue.succeed([at(7)]);
+    queue.succeed([settledAt(7)]);
     expect(await retry).toEqual({ ...at(7), duplicate: true });
     expect(queue.has('a')).toBe(false);
   });
@@ -113,7 +161,7 @@ describe('what is in flight', () => {
     nowMs += 400;
     queue.expire();
     expect(await codeOf(first)).toBe('unknown_outcome');
-    expect(queue.waiters).toBe(1);
+    expect(queue.load.waiters).toBe(1);
     nowMs += 600;
     queue.expire();
     expect(await codeOf(retry)).toBe('unknown_outcome');
@@ -130,7 +178,7 @@ describe('what is in flight', () => {
     const first = add('a');
     queue.take();
     const other = queue.attach('a', 2);
-    queue.succeed([at(0)]);
+    queue.succeed([settledAt(0)]);
     expect(await first).toEqual(at(0));
     expect(await codeOf(other)).toBe('mid_conflict');
   });
@@ -153,7 +201,7 @@ describe('what comes after a record', () => {
     queue.take();
     void add('b', { after: 'a' });
     void add('c', { after: 'b' });
-    queue.succeed([at(0)]);
+    queue.succeed([settledAt(0)]);
     nowMs += 10;
     queue.expire();
     expect(idsOf(queue.take())).toEqual(['b', 'c']);
@@ -168,7 +216,7 @@ describe('what comes after a record', () => {
     nowMs += 50;
     queue.expire();
     expect(await Promise.all([expired, behind].map(codeOf))).toEqual(['overloaded', 'overloaded']);
-    queue.succeed([at(0)]);
+    queue.succeed([settledAt(0)]);
     await inFlight;
     expect(queue.take()).toEqual([]);
   });
@@ -192,7 +240,7 @@ describe('what comes after a record', () => {
     expect(await codeOf(unknown)).toBe('unknown_outcome');
     const retry = queue.attach('a', 1);
     void add('b', { after: 'a' });
-    queue.succeed([at(0)]);
+    queue.succeed([settledAt(0)]);
     expect((await retry).duplicate).toBe(true);
     expect(idsOf(queue.take())).toEqual(['b']);
   });
@@ -217,6 +265,11 @@ function add(id: string, options: { after?: string; bytes?: number } = {}): Prom
 
 function at(offset: number): Appended {
   return { position: { epoch: 'e', offset }, duplicate: false };
+}
+
+/** A record's first one, with the data that `add` gives. */
+function settledAt(offset: number, dataHash = 1): Settled {
+  return { ...at(offset), dataHash };
 }
 
 function idsOf(batch: ReadonlyArray<{ readonly id: string }>): string[] {

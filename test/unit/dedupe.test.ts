@@ -14,7 +14,7 @@ describe('decide', () => {
   });
 
   test('holds a record against an earlier one exactly W before it, and not further back', () => {
-    expect(decide(record, entry, WINDOW_MS)).toEqual({ kind: 'duplicate', firstOffset: 3, conflict: false });
+    expect(decide(record, entry, WINDOW_MS)).toEqual({ kind: 'duplicate', firstOffset: 3, firstHash: entry.dataHash });
     expect(decide({ ...record, ts: 1_001 }, entry, WINDOW_MS)).toEqual({ kind: 'deliver' });
   });
 
@@ -23,7 +23,10 @@ describe('decide', () => {
   });
 
   test('tells other data', () => {
-    expect(decide({ ...record, dataHash: 2 }, entry, WINDOW_MS)).toMatchObject({ kind: 'duplicate', conflict: true });
+    expect(decide({ ...record, dataHash: 2 }, entry, WINDOW_MS)).toMatchObject({
+      kind: 'duplicate',
+      firstHash: entry.dataHash,
+    });
   });
 
   test('counts a record up to and at its deadline', () => {
@@ -91,7 +94,7 @@ describe('DedupeWindow', () => {
           if (decision.kind !== 'duplicate') continue;
           const first = firstOf(log, record);
           expect(decision.firstOffset).toBe(first?.offset);
-          expect(decision.conflict).toBe(first?.dataHash !== record.dataHash);
+          expect(decision.firstHash).toBe(first?.dataHash);
         }
       }),
       { numRuns: 1_000 },

@@ -1,0 +1,38 @@
+import { Kafka, type KafkaConfig, logLevel } from 'kafkajs';
+import type { LogLines } from '../fanout/log-lines.ts';
+import type { KafkaLogSettings } from './kafka-settings.ts';
+
+const CONNECT_MS_MAX = 3_000;
+/** For what has no deadline of its own; a fetch has its wait on top. */
+const REQUEST_MS_MAX = 10_000;
+
+/** A client of its own: none of ours shares connections, so that one that hangs holds up nobody else. */
+export function createClient(settings: KafkaLogSettings, logger: LogLines): Kafka {
+  const { brokers, ssl, sasl, node } = settings;
+  const config: KafkaConfig = {
+    clientId: `tidegate-${node}`,
+    brokers: [...brokers],
+    connectionTimeout: CONNECT_MS_MAX,
+    requestTimeout: REQUEST_MS_MAX,
+    // What is to be tried again is for us to say.
+    retry: { retries: 0, initialRetryTime: 100, maxRetryTime: 1_000 },
+    logLevel: logLevel.WARN,
+    logCreator: () => (entry) => {
+      const { message, error, ...fields } = entry.log;
+      const words = `kafkajs: ${message}`;
+      const about = { namespace: entry.namespace, error: String(error ?? ''), ...addresses(fields) };
+      // Its errors are what we try again: ours say what could not be helped.
+      if (entry.level === logLevel.ERROR) logger.warn(about, words);
+      else logger.info(about, words);
+    },
+  };
+  return new Kafka({ ...config, ...(ssl !== undefined && { ssl }), ...(sasl !== undefined && { sasl }) });
+}
+
+/** Of what it says of a line, what an operator can use: never stacks or buffers. */
+function addresses(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { broker, topic, partition, groupId } = fields;
+  return Object.fromEntries(
+    Object.entries({ broker, topic, partition, groupId }).filter(([, value]) => value !== undefined),
+  );
+}

@@ -1,0 +1,90 @@
+import type { KafkaConfig } from 'kafkajs';
+
+/** Settings of the log on Kafka, with their defaults in parentheses: see `KAFKA_LOG_DEFAULTS`. */
+export interface KafkaLogSettings {
+  readonly brokers: readonly string[];
+  readonly ssl?: KafkaConfig['ssl'];
+  readonly sasl?: KafkaConfig['sasl'];
+  /** Of the topics' names: `<prefix>.rooms` and `<prefix>.meta`. */
+  readonly prefix: string;
+  /** This replica, told with its records and in its group's name. */
+  readonly node: string;
+
+  /** 1–4096 (16). Fixed when the topic is made: opening it with another number is refused. */
+  readonly partitions: number;
+  /** Of topics that are made (3, with 2 in sync). */
+  readonly replicationFactor: number;
+  readonly minInsyncReplicas: number;
+  /** Milliseconds that records are kept in a topic that is made (24 h); never less than the dedupe window needs. */
+  readonly retentionMs: number;
+
+  /** W of the dedupe decision, milliseconds (180,000): the same for all replicas. */
+  readonly windowMs: number;
+  /** Milliseconds for which the window remembers beyond W, as brokers' clocks differ (60,000). */
+  readonly slackMs: number;
+  /** Entries of the dedupe window, over all partitions (3,000,000); beyond, appends are `overloaded`. */
+  readonly dedupeEntriesMax: number;
+  /** Milliseconds in broker time from taking a record to send it until it does not count any more (45,000). */
+  readonly recordLifeMs: number;
+
+  /** Appends without an outcome, those in flight included (4,000); beyond, `overloaded`. */
+  readonly queueRecordsMax: number;
+  /** Bytes of their values (8 MiB); beyond, `overloaded`. */
+  readonly queueBytesMax: number;
+  /** Milliseconds that a record may wait before it is sent (2,000); then `overloaded`. */
+  readonly queueWaitMsMax: number;
+  /** Milliseconds from then on until it must have come back through the tail (15,000); then `unknown_outcome`. */
+  readonly appendTimeoutMs: number;
+  /** Records, and bytes of values, that go to a broker at once (500, 256 KiB). */
+  readonly batchRecordsMax: number;
+  readonly batchBytesMax: number;
+  /** Milliseconds that a busy lane waits for more before it sends (4). */
+  readonly lingerMs: number;
+  /** Milliseconds after which an answer is not waited for any more, and the records are sent anew (5,000). */
+  readonly attemptTimeoutMs: number;
+  /** Milliseconds before records that failed are sent anew (100). */
+  readonly retryMs: number;
+  /** Producers that were given up and still hold connections (4); beyond, no lane sends until one is gone. */
+  readonly producersDroppedMax: number;
+
+  /** Milliseconds that a broker holds a fetch that finds nothing (250). */
+  readonly fetchWaitMs: number;
+  /** Milliseconds without an answer to a fetch after which the consumer is made anew (10,000). */
+  readonly fetchStuckMs: number;
+  /** Publications, and bytes of values, kept in memory for reads, over all partitions (100,000, 64 MiB). */
+  readonly recentRecordsMax: number;
+  readonly recentBytesMax: number;
+  /** Reads that may wait (1,024); beyond, `overloaded`. */
+  readonly readsQueuedMax: number;
+  /** Records that one read may scan beyond what is in memory, and milliseconds (50,000, 2,000). */
+  readonly scanRecordsMax: number;
+  readonly scanMsMax: number;
+}
+
+export const KAFKA_LOG_DEFAULTS = {
+  partitions: 16,
+  replicationFactor: 3,
+  minInsyncReplicas: 2,
+  retentionMs: 24 * 3_600_000,
+  windowMs: 180_000,
+  slackMs: 60_000,
+  dedupeEntriesMax: 3_000_000,
+  recordLifeMs: 45_000,
+  queueRecordsMax: 4_000,
+  queueBytesMax: 8 * 1024 * 1024,
+  queueWaitMsMax: 2_000,
+  appendTimeoutMs: 15_000,
+  batchRecordsMax: 500,
+  batchBytesMax: 256 * 1024,
+  lingerMs: 4,
+  attemptTimeoutMs: 5_000,
+  retryMs: 100,
+  producersDroppedMax: 4,
+  fetchWaitMs: 250,
+  fetchStuckMs: 10_000,
+  recentRecordsMax: 100_000,
+  recentBytesMax: 64 * 1024 * 1024,
+  readsQueuedMax: 1_024,
+  scanRecordsMax: 50_000,
+  scanMsMax: 2_000,
+} as const satisfies Omit<KafkaLogSettings, 'brokers' | 'prefix' | 'node'>;

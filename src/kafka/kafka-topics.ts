@@ -1,0 +1,119 @@
+import { type Admin, ConfigResourceTypes } from 'kafkajs';
+import type { KafkaLogSettings } from './kafka-settings.ts';
+
+/** Kafka, or what is in it, is not as the log needs it; the message says what to do. */
+export class KafkaSetupError extends Error {
+  override readonly name = 'KafkaSetupError';
+}
+
+export interface TopicOffsets {
+  /** By partition: of the first record that is there, and behind the last one. */
+  readonly first: readonly number[];
+  readonly end: readonly number[];
+}
+
+/** A topic, and the settings without which the log's promises don't hold. */
+interface TopicSpec {
+  readonly name: string;
+  readonly partitions: number;
+  readonly config: Readonly<Record<string, string>>;
+}
+
+const TOPIC_EXISTS = 'TOPIC_ALREADY_EXISTS';
+
+export function roomsTopic(settings: KafkaLogSettings): TopicSpec {
+  const { prefix, partitions, retentionMs, minInsyncReplicas } = settings;
+  return {
+    name: `${prefix}.rooms`,
+    partitions,
+    config: {
+      // Times are the log's, so that all replicas decide alike.
+      'message.timestamp.type': 'LogAppendTime',
+      'cleanup.policy': 'delete',
+      'unclean.leader.election.enable': 'false',
+      'min.insync.replicas': String(minInsyncReplicas),
+      'retention.ms': String(retentionMs),
+    },
+  };
+}
+
+export function metaTopic({ prefix, minInsyncReplicas }: KafkaLogSettings): TopicSpec {
+  return {
+    name: `${prefix}.meta`,
+    partitions: 1,
+    config: {
+      'cleanup.policy': 'compact',
+      'unclean.leader.election.enable': 'false',
+      'min.insync.replicas': String(minInsyncReplicas),
+    },
+  };
+}
+
+/**
+ * Makes the topics unless they are there, and sees whether they are as they must be. Those that are there are never
+ * altered: other settings of theirs would be lost.
+ *
+ * @throws KafkaSetupError
+ */
+export async function ensureTopics(admin: Admin, settings: KafkaLogSettings): Promise<void> {
+  const specs = [roomsTopic(settings), metaTopic(settings)];
+  for (const { name, partitions, config } of specs) {
+    const configEntries = Object.entries(config).map(([key, value]) => ({ name: key, value }));
+    const { replicationFactor } = settings;
+    try {
+      await admin.createTopics({
+        topics: [{ topic: name, numPartitions: partitions, replicationFactor, configEntries }],
+        waitForLeaders: true,
+      });
+    } catch (error) {
+      if (!isAlreadyThere(error)) throw setupError(name, error as Error);
+    }
+  }
+  for (const spec of specs) await verifyTopic(admin, spec, settings);
+}
+
+async function verifyTopic(admin: Admin, spec: TopicSpec, settings: KafkaLogSettings): Promise<void> {
+  const { topics } = await admin.fetchTopicMetadata({ topics: [spec.name] });
+  const partitions = topics[0]?.partitions.length ?? 0;
+  if (partitions !== spec.partitions) {
+    throw new KafkaSetupError(
+      `the topic ${spec.name} has ${partitions} partitions, not ${spec.partitions}: rooms would be looked for in the wrong ones`,
+    );
+  }
+  const { resources } = await admin.describeConfigs({
+    resources: [{ type: ConfigResourceTypes.TOPIC, name: spec.name }],
+    includeSynonyms: false,
+  });
+  const found = new Map(resources[0]?.configEntries.map(({ configName, configValue }) => [configName, configValue]));
+  for (const name of ['message.timestamp.type', 'cleanup.policy', 'unclean.leader.election.enable']) {
+    const wanted = spec.config[name];
+    if (wanted !== undefined && found.get(name) !== wanted) {
+      throw new KafkaSetupError(`the topic ${spec.name} has ${name}=${found.get(name)}, and needs ${wanted}`);
+    }
+  }
+  const retentionMs = Number(found.get('retention.ms') ?? -1);
+  const neededMs = settings.windowMs + settings.slackMs;
+  if (spec.config['retention.ms'] !== undefined && retentionMs >= 0 && retentionMs < neededMs) {
+    throw new KafkaSetupError(`the topic ${spec.name} has retention.ms=${retentionMs}, and needs ${neededMs} or more`);
+  }
+}
+
+export async function fetchOffsets(admin: Admin, topic: string): Promise<TopicOffsets> {
+  const first: number[] = [];
+  const end: number[] = [];
+  for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+    first[partition] = Number(low);
+    end[partition] = Number(high);
+  }
+  return { first, end };
+}
+
+function isAlreadyThere(error: unknown): boolean {
+  const { type, errors = [] } = error as { type?: string; errors?: readonly { type?: string }[] };
+  return type === TOPIC_EXISTS || (errors.length > 0 && errors.every((each) => each.type === TOPIC_EXISTS));
+}
+
+function setupError(topic: string, error: Error & { errors?: readonly Error[] }): KafkaSetupError {
+  const words = error.errors?.map(({ message }) => message).join('; ') ?? error.message;
+  return new KafkaSetupError(`the topic ${topic} can't be made: ${words}`);
+}

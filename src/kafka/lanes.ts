@@ -1,0 +1,223 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Kafka, Producer, RecordMetadata } from 'kafkajs';
+import type { LogLines } from '../fanout/log-lines.ts';
+import { CommandError } from '../protocol/errors.ts';
+import type { BrokerClocks } from './broker-clocks.ts';
+import type { KafkaLogSettings } from './kafka-settings.ts';
+import type { PartitionAppends } from './partition-appends.ts';
+import { encodeRecord } from './record.ts';
+
+/** A lane is busy above so many records a second: then it waits a little for more, which halves everybody's work. */
+const BUSY_PER_SECOND = 250;
+/** What kafkajs says of records that no broker will ever take, by Kafka's names. */
+const NEVER = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'TOPIC_AUTHORIZATION_FAILED', 'INVALID_RECORD'];
+
+export interface LanesContext {
+  readonly settings: KafkaLogSettings;
+  readonly topic: string;
+  readonly partitions: readonly PartitionAppends[];
+  readonly clocks: BrokerClocks;
+  readonly logger: LogLines;
+  createClient(): Kafka;
+  /** Of a partition; undefined: none is known. */
+  leaderOf(partition: number): number | undefined;
+  /** A partition's leader may have changed. */
+  refreshLeaders(): Promise<void>;
+  epoch(): string;
+}
+
+/** What a lane has sent and not been answered. */
+interface Sent {
+  readonly partition: PartitionAppends;
+  readonly records: number;
+}
+
+/**
+ * The ways into Kafka: one for each broker that leads partitions, each with one request under way, so that a broker
+ * that hangs holds up its own partitions alone. kafkajs only carries: what is sent again, when, and what is given up
+ * is decided here.
+ *
+ * Its idempotent producer is not used: with several requests under way it loses acknowledged records where a
+ * connection breaks. A plain one may double them, and the decision which records count takes the second ones out.
+ */
+export class Lanes {
+  readonly #context: LanesContext;
+  readonly #lanes = new Map<number, Lane>();
+  #dropped = 0;
+  #closed = false;
+
+  constructor(context: LanesContext) {
+    this.#context = context;
+  }
+
+  /** Producers that were given up and are not gone. */
+  get droppedCount(): number {
+    return this.#dropped;
+  }
+
+  /** Something may be there to be sent. */
+  wake(partition: number): void {
+    const leader = this.#context.leaderOf(partition);
+    if (leader === undefined || this.#closed) return;
+    let lane = this.#lanes.get(leader);
+    if (lane === undefined) {
+      lane = new Lane(leader);
+      this.#lanes.set(leader, lane);
+    }
+    if (lane.isRunning) return;
+    lane.isRunning = true;
+    // Not at once, so that all that this turn of the loop reads from its sockets goes as one batch.
+    setImmediate(() => void this.#run(lane));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#lanes.values()].map(({ producer }) => producer?.disconnect().catch(() => {})));
+  }
+
+  async #run(lane: Lane): Promise<void> {
+    while (!this.#closed && this.#readyOf(lane).length > 0) {
+      const waitMs = lane.waitMs(this.#context.settings.lingerMs);
+      if (waitMs > 0) await sleep(waitMs);
+      await this.#send(lane);
+    }
+    lane.isRunning = false;
+  }
+
+  #readyOf(lane: Lane): PartitionAppends[] {
+    const { partitions, leaderOf } = this.#context;
+    return partitions.filter((each) => each.isReady && leaderOf(each.partition) === lane.leader);
+  }
+
+  async #send(lane: Lane): Promise<void> {
+    const { settings, topic, clocks, refreshLeaders } = this.#context;
+    const sent: Sent[] = [];
+    const messages = this.#takeFor(lane, sent);
+    if (messages.length === 0) return;
+    const startedMs = performance.now();
+    try {
+      const producer = await this.#producerOf(lane);
+      const request = { acks: -1, timeout: settings.attemptTimeoutMs, topicMessages: [{ topic, messages }] };
+      const answers = await within(settings.attemptTimeoutMs, producer.sendBatch(request));
+      const tookMs = performance.now() - startedMs;
+      lane.sent(messages.length);
+      for (const time of timesOf(answers)) clocks.learn(lane.leader, time, tookMs);
+      for (const { partition } of sent) partition.acknowledged();
+    } catch (error) {
+      if (error instanceof LateAnswer) this.#drop(lane);
+      this.#failed(sent, error as Error);
+      await refreshLeaders();
+    }
+  }
+
+  #takeFor(lane: Lane, sent: Sent[]) {
+    const { settings, clocks, epoch } = this.#context;
+    let records = settings.batchRecordsMax;
+    let bytes = settings.batchBytesMax;
+    const deadlineMs = clocks.now(lane.leader) + settings.recordLifeMs;
+    return this.#readyOf(lane).flatMap((partition) => {
+      if (records <= 0 || bytes <= 0) return [];
+      const appends = partition.take(records, bytes, deadlineMs);
+      records -= appends.length;
+      for (const { value } of appends) bytes -= value.length;
+      if (appends.length > 0) sent.push({ partition, records: appends.length });
+      const stamp = { epoch: epoch(), node: settings.node, deadlineMs: partition.deadlineMs };
+      return appends.map((append) => encodeRecord(append, partition.partition, stamp));
+    });
+  }
+
+  #failed(sent: readonly Sent[], error: Error): void {
+    const { settings, logger } = this.#context;
+    const records = sent.reduce((sum, each) => sum + each.records, 0);
+    logger.warn({ records, error: error.message }, 'records could not be sent to Kafka');
+    const isFinal = sent.length === 1 && NEVER.includes(String((rootOf(error) as { type?: string }).type));
+    for (const { partition } of sent) {
+      if (isFinal) partition.refused(() => new CommandError('unavailable', `Kafka refuses: ${error.message}`));
+      else partition.failed(settings.retryMs);
+    }
+    // Nothing else may wake the lane by then.
+    setTimeout(() => {
+      for (const { partition } of sent) this.wake(partition.partition);
+    }, settings.retryMs).unref();
+  }
+
+  async #producerOf(lane: Lane): Promise<Producer> {
+    if (lane.producer !== null) return lane.producer;
+    const { settings, createClient } = this.#context;
+    if (this.#dropped >= settings.producersDroppedMax) throw new Error('too many connections to Kafka hang');
+    const producer = createClient().producer({
+      idempotent: false,
+      allowAutoTopicCreation: false,
+      retry: { retries: 0 },
+      // Partitions are given.
+      createPartitioner: () => () => 0,
+    });
+    await within(settings.attemptTimeoutMs, producer.connect());
+    lane.producer = producer;
+    return producer;
+  }
+
+  #drop(lane: Lane): void {
+    const { producer } = lane;
+    lane.producer = null;
+    if (producer === null) return;
+    this.#dropped += 1;
+    void producer
+      .disconnect()
+      .catch(() => {})
+      .finally(() => {
+        this.#dropped -= 1;
+      });
+  }
+}
+
+class Lane {
+  readonly leader: number;
+  producer: Producer | null = null;
+  isRunning = false;
+  #rate = 0;
+  #sentAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(leader: number) {
+    this.leader = leader;
+  }
+
+  sent(records: number): void {
+    const now = performance.now();
+    // A sum that falls by e a second: with a constant rate it is that.
+    this.#rate = this.#rate * Math.exp((this.#sentAtMs - now) / 1000) + records;
+    this.#sentAtMs = now;
+  }
+
+  /** Milliseconds to wait for more before the next batch. */
+  waitMs(lingerMs: number): number {
+    const sinceMs = performance.now() - this.#sentAtMs;
+    return this.#rate * Math.exp(-sinceMs / 1000) > BUSY_PER_SECOND ? lingerMs - sinceMs : 0;
+  }
+}
+
+class LateAnswer extends Error {
+  override readonly name = 'LateAnswer';
+}
+
+/** What is not awaited any more may still settle, and nobody hears of it. */
+async function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new LateAnswer(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+    promise.catch(() => {});
+  }
+}
+
+function timesOf(answers: readonly RecordMetadata[]): number[] {
+  return answers.map(({ logAppendTime }) => Number(logAppendTime ?? -1)).filter((time) => time >= 0);
+}
+
+function rootOf(error: Error): Error {
+  return error.cause instanceof Error ? rootOf(error.cause) : error;
+}

@@ -1,0 +1,57 @@
+import type { Admin } from 'kafkajs';
+import type { LogLines } from '../fanout/log-lines.ts';
+
+/** Milliseconds between looks at who leads what, if nothing fails. */
+const LOOK_MS = 5_000;
+/** Milliseconds for which an answer is good enough where something failed. */
+const FRESH_MS = 200;
+
+/** Which broker leads which partition of a topic. */
+export class Leaders {
+  readonly #admin: Admin;
+  readonly #topic: string;
+  readonly #logger: LogLines;
+  readonly #onChange: () => void;
+  readonly #timer: NodeJS.Timeout;
+  #leaders = new Map<number, number>();
+  #asking: Promise<void> | null = null;
+  #askedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(admin: Admin, topic: string, logger: LogLines, onChange: () => void) {
+    this.#admin = admin;
+    this.#topic = topic;
+    this.#logger = logger;
+    this.#onChange = onChange;
+    this.#timer = setInterval(() => void this.refresh(), LOOK_MS).unref();
+  }
+
+  /** A broker's id; undefined: none is known to lead the partition. */
+  of(partition: number): number | undefined {
+    return this.#leaders.get(partition);
+  }
+
+  /** Asks again, unless that was just done. Never rejects: what was known goes on being used. */
+  async refresh(): Promise<void> {
+    if (performance.now() - this.#askedAtMs < FRESH_MS) return;
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = null;
+    });
+    await this.#asking;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #ask(): Promise<void> {
+    try {
+      const { topics } = await this.#admin.fetchTopicMetadata({ topics: [this.#topic] });
+      const known = topics[0]?.partitions.filter(({ leader }) => leader >= 0) ?? [];
+      this.#leaders = new Map(known.map(({ partitionId, leader }) => [partitionId, leader]));
+      this.#askedAtMs = performance.now();
+      this.#onChange();
+    } catch (error) {
+      this.#logger.warn({ error: (error as Error).message }, 'Kafka does not say who leads the partitions');
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import {
+  type AppendLoad,
+  AppendQueue,
+  type AppendQueueSettings,
+  type Settled,
+  unknownOutcome,
+} from '../fanout/append-queue.ts';
+import type { CommandError } from '../protocol/errors.ts';
+import type { Append } from './record.ts';
+
+/** A partition's records on their way: one batch at a time, in the order of the calls. */
+export class PartitionAppends {
+  readonly partition: number;
+  readonly queue: AppendQueue<Append>;
+  readonly #settings: AppendQueueSettings;
+  #batch: readonly Append[] = [];
+  /** Places in the batch, by id. */
+  readonly #places = new Map<string, number>();
+  #outcomes: (Settled | undefined)[] = [];
+  #undecided = 0;
+  #sending = false;
+  /** Whether a broker has said that it has the batch. */
+  #acknowledged = false;
+  /** By the monotonic clock: when the batch was taken, and before when it is not to be sent again. */
+  #takenAtMs = 0;
+  #notBeforeMs = 0;
+  /** In broker time, for the whole batch and each time that it is sent. */
+  #deadlineMs = 0;
+
+  constructor(partition: number, settings: AppendQueueSettings, load: AppendLoad) {
+    this.partition = partition;
+    this.#settings = settings;
+    this.queue = new AppendQueue(settings, () => performance.now(), load);
+  }
+
+  /** Whether there is something to be sent: a batch that failed, or, where none is under way, what is queued. */
+  get isReady(): boolean {
+    if (this.#sending || this.#acknowledged) return false;
+    return this.#batch.length > 0 ? performance.now() >= this.#notBeforeMs : this.queue.queued > 0;
+  }
+
+  /** Milliseconds since the batch under way was taken; 0: there is none. */
+  get underWayMs(): number {
+    return this.#batch.length === 0 ? 0 : performance.now() - this.#takenAtMs;
+  }
+
+  /** The records' deadline, in broker time. */
+  get deadlineMs(): number {
+    return this.#deadlineMs;
+  }
+
+  /** Takes what is to be sent now: the batch that failed, or the next one, as far as the bounds go. */
+  take(recordsMax: number, bytesMax: number, deadlineMs: number): readonly Append[] {
+    if (this.#batch.length === 0) {
+      this.#batch = this.queue.take(recordsMax, bytesMax);
+      for (const [place, { id }] of this.#batch.entries()) this.#places.set(id, place);
+      this.#outcomes = this.#batch.map(() => undefined);
+      this.#undecided = this.#batch.length;
+      this.#takenAtMs = performance.now();
+      this.#deadlineMs = deadlineMs;
+    }
+    this.#sending = this.#batch.length > 0;
+    return this.#batch;
+  }
+
+  /** A broker has said that it has the batch; what it is worth the tail will tell. */
+  acknowledged(): void {
+    this.#sending = false;
+    this.#acknowledged = this.#batch.length > 0;
+  }
+
+  /** The batch is to be sent again: whether it has been appended nobody knows, and if so it is a duplicate then. */
+  failed(retryMs: number): void {
+    this.#sending = false;
+    this.#notBeforeMs = performance.now() + retryMs;
+  }
+
+  /** Nothing of the batch is in the log, or will be. */
+  refused(error: () => CommandError): void {
+    this.#sending = false;
+    this.#end();
+    this.queue.fail(error);
+  }
+
+  /** The tail has decided on a record with this id. Once it has on all of the batch, their callers have answers. */
+  decided(id: string, settled: Settled): void {
+    const place = this.#places.get(id);
+    if (place === undefined || this.#outcomes[place] !== undefined) return;
+    this.#outcomes[place] = settled;
+    this.#undecided -= 1;
+    if (this.#undecided > 0) return;
+    const outcomes = this.#outcomes as Settled[];
+    this.#end();
+    this.queue.succeed(outcomes);
+  }
+
+  /** Applies the deadlines; called from time to time. */
+  expire(): void {
+    this.queue.expire();
+    if (this.underWayMs < this.#settings.appendTimeoutMs || this.#sending) return;
+    if (this.#batch.length === 0) return;
+    this.#end();
+    this.queue.fail(() => unknownOutcome('the append was not confirmed in time'));
+  }
+
+  #end(): void {
+    this.#batch = [];
+    this.#places.clear();
+    this.#outcomes = [];
+    this.#acknowledged = false;
+  }
+}

@@ -1,0 +1,133 @@
+import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
+import type { KafkaLogSettings } from './kafka-settings.ts';
+
+const SESSION_MS = 30_000;
+
+export interface RangeReaderContext {
+  readonly settings: KafkaLogSettings;
+  readonly topic: string;
+  readonly group: string;
+  createClient(): Kafka;
+}
+
+/** A reading of one partition, from an offset on. */
+interface Reading {
+  next: number;
+  /** Given records in order; whether it wants more. */
+  readonly visit: (messages: readonly KafkaMessage[]) => boolean;
+  readonly end: (error?: Error) => void;
+}
+
+/**
+ * Reads parts of partitions that lie in the past. Its consumer stays in its group, as joining one takes up to seconds,
+ * and fetches nothing while nobody reads. One reading of a partition at a time.
+ */
+export class RangeReader {
+  readonly #context: RangeReaderContext;
+  readonly #readings = new Map<number, Reading>();
+  #consumer: Promise<Consumer> | null = null;
+  #starts = 0;
+  #closed = false;
+
+  constructor(context: RangeReaderContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Hands on a partition's records from an offset on until `visit` has enough. Resolves then.
+   *
+   * @throws Error if that took more than `timeoutMs`, or Kafka fails
+   */
+  async read(partition: number, from: number, visit: Reading['visit'], timeoutMs: number): Promise<void> {
+    if (this.#readings.has(partition)) throw new Error(`partition ${partition} is being read already`);
+    let timer: NodeJS.Timeout | undefined;
+    const over = new Promise<void>((resolve, reject) => {
+      const end = (error?: Error) => (error === undefined ? resolve() : reject(error));
+      this.#readings.set(partition, { next: from, visit, end });
+      timer = setTimeout(() => end(new Error(`not read within ${timeoutMs} ms`)), timeoutMs);
+    });
+    try {
+      const consumer = await Promise.race([this.#started(), over.then(() => undefined)]);
+      if (consumer !== undefined) this.#begin(consumer, partition, from);
+      await over;
+    } finally {
+      clearTimeout(timer);
+      over.catch(() => {});
+      this.#readings.delete(partition);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const { end } of this.#readings.values()) end(new Error('the log is closed'));
+    const consumer = await this.#consumer?.catch(() => null);
+    await consumer?.disconnect().catch(() => {});
+  }
+
+  #started(): Promise<Consumer> {
+    if (this.#closed) return Promise.reject(new Error('the log is closed'));
+    this.#consumer ??= this.#start().catch((error: unknown) => {
+      this.#consumer = null;
+      throw error;
+    });
+    return this.#consumer;
+  }
+
+  async #start(): Promise<Consumer> {
+    const { settings, topic, group, createClient } = this.#context;
+    this.#starts += 1;
+    const consumer = createClient().consumer({
+      groupId: `${group}-${this.#starts}`,
+      sessionTimeout: SESSION_MS,
+      maxWaitTimeInMs: settings.fetchWaitMs,
+      allowAutoTopicCreation: false,
+      readUncommitted: true,
+      retry: { retries: 3, restartOnFailure: async () => false },
+    });
+    const { GROUP_JOIN, CRASH } = consumer.events;
+    const joined = new Promise<void>((resolve) => {
+      consumer.on(GROUP_JOIN, () => {
+        consumer.pause([{ topic }]);
+        for (const [partition, { next }] of this.#readings) this.#begin(consumer, partition, next);
+        resolve();
+      });
+    });
+    consumer.on(CRASH, ({ payload }) => {
+      this.#consumer = null;
+      for (const { end } of this.#readings.values()) end(payload.error);
+    });
+    await consumer.connect();
+    await consumer.subscribe({ topic, fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatch: async ({ batch, heartbeat }) => {
+        this.#onBatch(consumer, batch);
+        await heartbeat();
+      },
+    });
+    await joined;
+    return consumer;
+  }
+
+  #begin(consumer: Consumer, partition: number, from: number): void {
+    const { topic } = this.#context;
+    consumer.seek({ topic, partition, offset: String(from) });
+    consumer.resume([{ topic, partitions: [partition] }]);
+  }
+
+  #onBatch(consumer: Consumer, { partition, messages }: EachBatchPayload['batch']): void {
+    const { topic } = this.#context;
+    const reading = this.#readings.get(partition);
+    const fresh = messages.filter(({ offset }) => Number(offset) >= (reading?.next ?? 0));
+    const last = fresh.at(-1);
+    if (reading === undefined) {
+      consumer.pause([{ topic, partitions: [partition] }]);
+    } else if (last !== undefined) {
+      reading.next = Number(last.offset) + 1;
+      if (reading.visit(fresh)) return;
+      consumer.pause([{ topic, partitions: [partition] }]);
+      this.#readings.delete(partition);
+      reading.end();
+    }
+  }
+}

@@ -1,0 +1,84 @@
+import type { Publication } from '../protocol/publication.ts';
+
+/** Bounds of what is kept of one partition. */
+export interface RecentBounds {
+  readonly recordsMax: number;
+  readonly bytesMax: number;
+}
+
+/** The newest publications of one partition, all of those from `from` on. */
+export class RecentRecords {
+  readonly #bounds: RecentBounds;
+  /** Oldest first, behind `#first`. */
+  #publications: Publication[] = [];
+  #first = 0;
+  #bytes = 0;
+  #from: number;
+
+  /** @param from the first offset that it will be given */
+  constructor(from: number, bounds: RecentBounds) {
+    this.#from = from;
+    this.#bounds = bounds;
+  }
+
+  /** Every publication of the partition at this offset or behind it is here. */
+  get from(): number {
+    return this.#from;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get size(): number {
+    return this.#publications.length - this.#first;
+  }
+
+  add(publication: Publication): void {
+    this.#publications.push(publication);
+    this.#bytes += publication.value.length;
+    while (this.size > this.#bounds.recordsMax || this.#bytes > this.#bounds.bytesMax) this.#dropOldest();
+  }
+
+  /** Those of a room with offsets within both bounds, oldest first. */
+  *ofRoom(room: string, from: number, through: number): Generator<Publication> {
+    for (let place = this.#placeOf(from); place < this.#publications.length; place++) {
+      const publication = this.#publications[place] as Publication;
+      if (publication.offset > through) return;
+      if (publication.room === room) yield publication;
+    }
+  }
+
+  /** The same, newest first. */
+  *ofRoomBackward(room: string, from: number, through: number): Generator<Publication> {
+    for (let place = this.#placeOf(through + 1) - 1; place >= this.#first; place--) {
+      const publication = this.#publications[place] as Publication;
+      if (publication.offset < from) return;
+      if (publication.room === room) yield publication;
+    }
+  }
+
+  /** The place of the first publication at this offset or behind it. */
+  #placeOf(offset: number): number {
+    let low = this.#first;
+    let high = this.#publications.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#publications[middle] as Publication).offset < offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #dropOldest(): void {
+    const oldest = this.#publications[this.#first] as Publication;
+    this.#first += 1;
+    this.#bytes -= oldest.value.length;
+    this.#from = oldest.offset + 1;
+    // Half of the array is of no use any more: each one is moved once, on average.
+    if (this.#first > this.#publications.length / 2) {
+      this.#publications = this.#publications.slice(this.#first);
+      this.#first = 0;
+    }
+  }
+}

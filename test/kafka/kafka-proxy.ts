@@ -1,0 +1,156 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+
+/** Kafka's numbers of requests. */
+export const API = { produce: 0, fetch: 1, joinGroup: 11, heartbeat: 12 } as const;
+
+/** One request or reply on its way. */
+export interface Frame {
+  readonly kind: 'request' | 'reply';
+  /** Of the request, also for its reply. */
+  readonly api: number;
+}
+
+/**
+ * What becomes of a frame: `pass` it on, `drop` it, `cut` the connection in its place, or `hold` it, and in order all
+ * that comes behind it in its direction, until `release`. A held request reaches the broker even if its client has
+ * gone meanwhile.
+ */
+export type Fate = 'pass' | 'drop' | 'cut' | 'hold';
+
+const LENGTH_BYTES = 4;
+
+/** Stands between clients and one broker, which must name it as its address. */
+export class KafkaProxy {
+  readonly port: number;
+  /** Asked about every frame. */
+  rule: (frame: Frame) => Fate = () => 'pass';
+  readonly #server: Server;
+  readonly #links = new Set<Link>();
+
+  private constructor(server: Server, targetPort: () => number) {
+    this.#server = server;
+    this.port = (server.address() as AddressInfo).port;
+    server.on('connection', (client) => {
+      const link = new Link(client, connect({ host: '127.0.0.1', port: targetPort(), allowHalfOpen: true }), (frame) =>
+        this.rule(frame),
+      );
+      this.#links.add(link);
+      void link.closed.then(() => this.#links.delete(link));
+    });
+  }
+
+  /** @param targetPort of the broker, asked for each connection */
+  static async open(targetPort: () => number): Promise<KafkaProxy> {
+    const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return new KafkaProxy(server, targetPort);
+  }
+
+  /** Lets go what is held. */
+  release(): void {
+    for (const link of this.#links) link.release();
+  }
+
+  /** Breaks all connections. */
+  cutAll(): void {
+    for (const link of this.#links) link.cut();
+  }
+
+  close(): void {
+    this.#server.close();
+    this.cutAll();
+  }
+}
+
+class Link {
+  readonly closed: Promise<void>;
+  readonly #client: Socket;
+  readonly #broker: Socket;
+  readonly #requests: Direction;
+  readonly #replies: Direction;
+
+  constructor(client: Socket, broker: Socket, rule: (frame: Frame) => Fate) {
+    this.#client = client;
+    this.#broker = broker;
+    /** The requests without a reply, by their number. */
+    const apis = new Map<number, number>();
+    const cut = () => this.cut();
+    this.#requests = new Direction(broker, cut, (frame) => {
+      const api = frame.readInt16BE(LENGTH_BYTES);
+      apis.set(frame.readInt32BE(LENGTH_BYTES + 4), api);
+      return rule({ kind: 'request', api });
+    });
+    this.#replies = new Direction(client, cut, (frame) => {
+      const number = frame.readInt32BE(LENGTH_BYTES);
+      const api = apis.get(number) ?? -1;
+      apis.delete(number);
+      return rule({ kind: 'reply', api });
+    });
+    client.on('data', (chunk) => this.#requests.add(chunk));
+    broker.on('data', (chunk) => this.#replies.add(chunk));
+    client.on('end', () => this.#requests.end());
+    broker.on('end', () => client.end());
+    for (const socket of [client, broker]) socket.on('error', () => {});
+    this.closed = new Promise((resolve) => broker.once('close', () => resolve()));
+    // What is held is for the broker, whatever has become of the client.
+    client.once('close', () => this.#requests.end());
+  }
+
+  release(): void {
+    this.#requests.release();
+    this.#replies.release();
+  }
+
+  cut(): void {
+    this.#client.destroy();
+    this.#broker.destroy();
+  }
+}
+
+/** One way of a connection. */
+class Direction {
+  readonly #to: Socket;
+  readonly #cut: () => void;
+  readonly #fateOf: (frame: Buffer) => Fate;
+  #received = Buffer.alloc(0);
+  #held: Buffer[] | null = null;
+  #ended = false;
+
+  constructor(to: Socket, cut: () => void, fateOf: (frame: Buffer) => Fate) {
+    this.#to = to;
+    this.#cut = cut;
+    this.#fateOf = fateOf;
+  }
+
+  add(chunk: Buffer): void {
+    this.#received = Buffer.concat([this.#received, chunk]);
+    while (this.#received.length >= LENGTH_BYTES) {
+      const length = LENGTH_BYTES + this.#received.readInt32BE(0);
+      if (this.#received.length < length) return;
+      const frame = this.#received.subarray(0, length);
+      this.#received = this.#received.subarray(length);
+      const fate = this.#fateOf(frame);
+      if (fate === 'hold') this.#held ??= [];
+      if (fate === 'cut') this.#cut();
+      else if (fate !== 'drop') this.#pass(frame);
+    }
+  }
+
+  end(): void {
+    this.#ended = true;
+    if (this.#held === null) this.#to.end();
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const frame of held) this.#to.write(frame);
+    if (this.#ended) this.#to.end();
+  }
+
+  #pass(frame: Buffer): void {
+    if (this.#held === null) this.#to.write(frame);
+    else this.#held.push(frame);
+  }
+}

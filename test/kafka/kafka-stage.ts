@@ -1,0 +1,114 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Kafka as Client } from 'kafkajs';
+import { Kafka } from '../../services/kafka.ts';
+import { fetchKafkaJars } from '../../services/kafka-jars.ts';
+import { type KafkaLog, openKafkaLog } from '../../src/kafka/kafka-log.ts';
+import { KAFKA_LOG_DEFAULTS, type KafkaLogSettings } from '../../src/kafka/kafka-settings.ts';
+import type { Publication } from '../../src/protocol/publication.ts';
+import { randomName } from '../../src/random-name.ts';
+import { KafkaProxy } from './kafka-proxy.ts';
+
+const CACHE = fileURLToPath(new URL('../../.cache', import.meta.url));
+
+/** A log that was opened, and what its tail has handed on. */
+export interface OpenedLog {
+  readonly log: KafkaLog;
+  readonly tailed: Publication[];
+  /** What it told its operator. */
+  readonly lines: { readonly fields: object; readonly message: string }[];
+}
+
+/** A Kafka of a test's own, reached through proxies. */
+export class KafkaStage {
+  readonly kafka: Kafka;
+  /** By the broker's id, counted from 1. */
+  readonly proxies: readonly KafkaProxy[];
+  readonly #directory: string;
+  readonly #logs: KafkaLog[] = [];
+
+  private constructor(kafka: Kafka, proxies: readonly KafkaProxy[], directory: string) {
+    this.kafka = kafka;
+    this.proxies = proxies;
+    this.#directory = directory;
+  }
+
+  static async open(brokers = 1): Promise<KafkaStage> {
+    const directory = await mkdtemp(join(tmpdir(), 'tidegate-kafka-'));
+    const jars = await fetchKafkaJars(CACHE);
+    const ports = await Kafka.freePorts(brokers);
+    const proxies = await Promise.all(ports.map(({ client }) => KafkaProxy.open(() => client)));
+    const kafka = new Kafka({
+      directory,
+      jars,
+      ports,
+      advertised: proxies.map(({ port }) => port),
+    });
+    await kafka.start();
+    return new KafkaStage(kafka, proxies, directory);
+  }
+
+  get proxy(): KafkaProxy {
+    return this.proxies[0] as KafkaProxy;
+  }
+
+  get brokers(): string[] {
+    return this.proxies.map(({ port }) => `127.0.0.1:${port}`);
+  }
+
+  /** A log of its own, or another replica of one: by the prefix. */
+  async log(prefix: string, settings: Partial<KafkaLogSettings> = {}): Promise<OpenedLog> {
+    const lines: OpenedLog['lines'] = [];
+    const say = (fields: object, message: string) => lines.push({ fields, message });
+    const replicationFactor = this.proxies.length;
+    const log = await openKafkaLog(
+      {
+        ...KAFKA_LOG_DEFAULTS,
+        brokers: this.brokers,
+        prefix,
+        node: randomName(4, 'hex'),
+        partitions: 4,
+        replicationFactor,
+        minInsyncReplicas: Math.min(2, replicationFactor),
+        ...settings,
+      },
+      { info: say, warn: say, error: say },
+    );
+    this.#logs.push(log);
+    const tailed: Publication[] = [];
+    log.tail((publications) => tailed.push(...publications));
+    return { log, tailed, lines };
+  }
+
+  /** A client that goes to the brokers through the proxies as well. */
+  client(): Client {
+    return new Client({ clientId: 'test', brokers: this.brokers, logLevel: 0 });
+  }
+
+  /** What stands in a topic, whether it counts or not. */
+  async recordCount(topic: string): Promise<number> {
+    const admin = this.client().admin();
+    await admin.connect();
+    const offsets = await admin.fetchTopicOffsets(topic);
+    await admin.disconnect();
+    return offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);
+  }
+
+  /** Closes the logs and makes the proxies let everything pass. */
+  async clear(): Promise<void> {
+    for (const proxy of this.proxies) {
+      proxy.rule = () => 'pass';
+      proxy.release();
+    }
+    await Promise.all(this.#logs.splice(0).map((log) => log.close()));
+  }
+
+  async close(): Promise<void> {
+    await this.clear();
+    await this.kafka.stop();
+    for (const proxy of this.proxies) proxy.close();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}
