@@ -12,8 +12,9 @@ import { aboveSync, type BesideSync, measureSync, plannedSyncMs, syncCells, take
 import { formatBounded, formatCount, formatMs, formatShare, formatSpread, formatTable } from './table.ts';
 
 const ACKS_WANTED = 20_000;
-/** By how much an ack's p99 may be above the disk's. */
+/** By how much an ack's p99 may be above the disk's; in the short steps of the calibration a bit less. */
 const ABOVE_SYNC_MAX_MS = 5;
+const ABOVE_SYNC_STEP_MAX_MS = 4;
 
 const WORKLOAD: Workload = { name: 'publish', rooms: 100, sessionsPerRoom: 1, publishersPerRoom: 1, windowMin: 32 };
 
@@ -45,7 +46,7 @@ class PublishPart implements Part {
 
   async run(bench: Bench): Promise<PartReport> {
     const sync = await bench.attempt(`${this.name}: the disk itself`, () => measureSync(bench));
-    const loop = new ClosedLoop(bench, WORKLOAD, withinOf((sync?.p99Ms ?? 0) + ABOVE_SYNC_MAX_MS));
+    const loop = new ClosedLoop(bench, WORKLOAD, withinOf((sync?.p99Ms ?? 0) + ABOVE_SYNC_STEP_MAX_MS));
     const windows = await loop.findWindows(this.entrants(bench.options.contenders));
     const { standings, syncs } = await takeTurnsBesideSync(
       bench,
@@ -129,7 +130,7 @@ function formatPublish(published: Published, marks: readonly Mark[]): string {
     '## publish: 100 sessions, each into a room of its own',
     '',
     'An ack comes after fsync; each publication is delivered to its publisher too, and verified. The window is the one',
-    `with most acks/s at a p99 of at most the disk's + ${ABOVE_SYNC_MAX_MS} ms. The disk: 4 KiB appended and synced, alone, in the same rounds.`,
+    `with most acks/s whose p99 was at most the disk's + ${ABOVE_SYNC_STEP_MAX_MS} ms when it was looked for. The disk: 4 KiB appended and synced, alone, in the same rounds.`,
     '',
     formatTable(header, [...rows, [sync.name, '', sync.p50, sync.p99, ...Array(header.length - 4).fill('')]]),
     '',

@@ -71,7 +71,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
   /** For servers that answer in order. */
   #nextAnswer = 0;
 
-  private constructor(run: Run, rooms: readonly RoomStream[], index: number) {
+  private constructor(run: Run, rooms: readonly RoomStream[], place: number) {
     this.#run = run;
     const memberships = rooms.map((room): Membership => ({ room, reader: room.addReader() }));
     this.#own = memberships[0] as Membership;
@@ -85,7 +85,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
     this.#socket = connect({
       host: HOST,
       port: run.port,
-      ...sourceOf(index),
+      ...sourceOf(place),
       noDelay: true,
       allowHalfOpen: true,
       onread: { buffer: CHUNK, callback },
@@ -100,9 +100,12 @@ export class Session implements LineSink, Greeting, PublishingSession {
     });
   }
 
-  /** Connects, and joins the rooms; it publishes to the first. `index` counts the sessions of the run. */
-  static async open(run: Run, rooms: readonly RoomStream[], index: number): Promise<Session> {
-    const session = new Session(run, rooms, index);
+  /**
+   * Connects, and joins the rooms; it publishes to the first. `index` counts the sessions of the run, and `place` those
+   * that are open at a time.
+   */
+  static async open(run: Run, rooms: readonly RoomStream[], index: number, place = index): Promise<Session> {
+    const session = new Session(run, rooms, place);
     if (run.wire.framing === 'websocket') await session.#upgrade();
     const names = rooms.map(({ name }) => name);
     await session.converse((greeting) => run.wire.greet(greeting, index, names));
@@ -342,7 +345,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
 }
 
 /** Where a session comes from, if not from the address that the system picks. */
-function sourceOf(index: number): { localAddress?: string } {
-  const address = Math.floor(index / SESSIONS_PER_ADDRESS);
+function sourceOf(place: number): { localAddress?: string } {
+  const address = Math.floor(place / SESSIONS_PER_ADDRESS);
   return address === 0 ? {} : { localAddress: `127.0.0.${1 + address}` };
 }
