@@ -3,8 +3,6 @@ import { type SecureContextOptions, Server as TlsServer } from 'node:tls';
 import type { Logger } from 'pino';
 import { type Config, isLoopback } from './config.ts';
 import { chooseEngine } from './engine.ts';
-import { openEmbeddedLog } from './fanout/embedded-log.ts';
-import { EMBEDDED_LOG_DEFAULTS } from './fanout/embedded-settings.ts';
 import { ApiAccess } from './gateway/api/api-access.ts';
 import { ServerApi } from './gateway/api/server-api.ts';
 import { Gateway, type GatewaySettings } from './gateway/gateway.ts';
@@ -28,6 +26,7 @@ import { CountedVerifier } from './observability/counted-verifier.ts';
 import { DeliveryProbe } from './observability/delivery-probe.ts';
 import { Metrics } from './observability/metrics.ts';
 import { Tally } from './observability/tally.ts';
+import { openLog } from './open-log.ts';
 import { MemoryPresence } from './presence/memory-presence-store.ts';
 import { BOUNDS } from './protocol/bounds.ts';
 import { TcpServer } from './tcp/tcp-server.ts';
@@ -67,30 +66,14 @@ const PROBE_TIMEOUT_MS = 5_000;
  * @throws DataDirectoryError, or whatever keeps a port from listening.
  */
 export async function startApp(config: Config, logger: Logger, onFailure: (error: Error) => void): Promise<App> {
-  const log = await openEmbeddedLog(
-    {
-      ...EMBEDDED_LOG_DEFAULTS,
-      directory: config.dataDir,
-      partitions: config.partitions,
-      windowMs: config.dedupeWindowMs,
-      queueRecordsMax: config.appendQueueRecordsMax,
-      queueBytesMax: config.appendQueueBytesMax,
-      queueWaitMsMax: config.appendQueueWaitMs,
-      appendTimeoutMs: config.appendTimeoutMs,
-      retentionMs: config.retentionMs,
-      retentionBytes: config.retentionBytes,
-      retentionIntervalMs: config.retentionIntervalMs,
-      // For the tests that show what the sync is for; nothing else may turn it off.
-      synced: process.env.TIDEGATE_TEST_UNSYNCED !== 'true',
-      onFailure,
-    },
-    logger,
-  );
+  const { log, figures, bounds: logBounds } = await openLog(config, logger, onFailure);
   const keys = openKeys(config, logger);
   const presence = new MemoryPresence({
     leaseMs: LEASE_MS,
     graceMs: config.graceMs,
     lastSeenMax: LAST_SEEN_MAX,
+    // Each replica knows its own sessions alone.
+    partial: config.kafkaBrokers.length > 0,
   });
   const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS, stepMsMax: WHEEL_STEP_MS_MAX });
   const tally = new Tally();
@@ -129,10 +112,10 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     intervalMs: config.probeMs,
     timeoutMs: PROBE_TIMEOUT_MS,
   });
-  const { readsQueuedMax, dedupeEntriesMax } = EMBEDDED_LOG_DEFAULTS;
+  const { readsQueuedMax, dedupeEntriesMax } = logBounds;
   const { appendQueueRecordsMax, appendQueueBytesMax } = config;
   const metrics = new Metrics({
-    ...{ tally, gateway, log, presence, probe },
+    ...{ tally, gateway, log, figures, presence, probe },
     keySet: keys instanceof RemoteKeySet ? keys : null,
     bounds: {
       ...{

@@ -129,10 +129,38 @@ const VARIABLES = {
   apiRequestsMax: int('TIDEGATE_API_REQUESTS_MAX', 256, 1, 100_000, 'requests of the server API at a time'),
   probeMs: int('TIDEGATE_PROBE_MS', 10_000, 50, HOUR_MS, 'milliseconds between two probes of delivery'),
   ticketSecret: optionalText('TIDEGATE_TICKET_SECRET', 'secret that replicas share', true),
-  redisUrl: optionalText('TIDEGATE_REDIS_URL', 'Redis of a cluster; not there yet'),
-  kafkaBrokers: list('TIDEGATE_KAFKA_BROKERS', 'Kafka brokers of a cluster; not there yet'),
-  kafkaReplication: optionalText('TIDEGATE_KAFKA_REPLICATION', 'replicas of the topics', true),
-  prefix: text('TIDEGATE_PREFIX', 'tidegate', 'prefix of Kafka topics and Redis keys', { later: true }),
+  redisUrl: optionalText('TIDEGATE_REDIS_URL', 'Redis of a cluster', true),
+  kafkaBrokers: list(
+    'TIDEGATE_KAFKA_BROKERS',
+    'brokers, host:port each: rooms are in Kafka, shared with other replicas',
+  ),
+  kafkaReplication: int(
+    'TIDEGATE_KAFKA_REPLICATION',
+    3,
+    1,
+    100,
+    'brokers that keep a record of topics that are made; of 3 or more 2 must have it before it counts',
+  ),
+  kafkaTls: flag('TIDEGATE_KAFKA_TLS', false, 'TLS to the brokers'),
+  kafkaCa: optionalText(
+    'TIDEGATE_KAFKA_CA',
+    'PEM file: TLS to the brokers, whose certificates must be signed by these',
+  ),
+  kafkaSasl: choice(
+    'TIDEGATE_KAFKA_SASL',
+    ['none', 'plain', 'scram-sha-256', 'scram-sha-512'],
+    'none',
+    'how this process shows the brokers who it is',
+  ),
+  kafkaUser: optionalText('TIDEGATE_KAFKA_USER', 'user of SASL'),
+  kafkaPassword: optionalText('TIDEGATE_KAFKA_PASSWORD', 'password of SASL'),
+  prefix: pattern(
+    'TIDEGATE_PREFIX',
+    'tidegate',
+    /^[A-Za-z0-9._-]{1,100}$/,
+    '1 to 100 letters, digits, dots, dashes and underscores',
+    'prefix of Kafka topics',
+  ),
   jwtSecret: optionalText('TIDEGATE_JWT_SECRET', 'key of HS256 tokens, 32 bytes or more'),
   jwksUrl: optionalText('TIDEGATE_JWKS_URL', 'where the public keys of RS256, ES256 and EdDSA tokens are'),
   jwtIssuer: optionalText('TIDEGATE_JWT_ISSUER', 'issuer that tokens must name'),
@@ -192,7 +220,12 @@ const SECRETS: ReadonlySet<string> = new Set([
   'TIDEGATE_TICKET_SECRET',
   'TIDEGATE_JWT_SECRET',
   'TIDEGATE_REDIS_URL',
+  'TIDEGATE_KAFKA_PASSWORD',
 ]);
+
+/** What the log on Kafka has no use for, and what the embedded one has none for. */
+const OF_EMBEDDED_LOG = ['TIDEGATE_DATA_DIR', 'TIDEGATE_RETENTION_BYTES', 'TIDEGATE_RETENTION_INTERVAL_MS'];
+const OF_KAFKA = /^TIDEGATE_(KAFKA_|PREFIX$)/;
 
 /**
  * Reads the settings from the environment. An empty value counts as absent.
@@ -227,8 +260,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 /** Variables that are set, but that do nothing: in this version, or together with the others. */
 export function withoutEffect(env: Readonly<Record<string, string | undefined>>): readonly string[] {
   const isAnonymous = (env.TIDEGATE_AUTH || 'anonymous') === 'anonymous';
+  const isOnKafka = Boolean(env.TIDEGATE_KAFKA_BROKERS);
+  const isOfOtherLog = (name: string): boolean => (isOnKafka ? OF_EMBEDDED_LOG.includes(name) : OF_KAFKA.test(name));
   return Object.values<Variable<unknown> & { readonly name: string }>(VARIABLES)
-    .filter(({ name, later }) => later || (isAnonymous && /^TIDEGATE_(JWT|JWKS)_/.test(name)))
+    .filter(({ name, later }) => later || (isAnonymous && /^TIDEGATE_(JWT|JWKS)_/.test(name)) || isOfOtherLog(name))
     .map(({ name }) => name)
     .filter((name) => env[name] !== undefined && env[name] !== '');
 }
@@ -253,9 +288,10 @@ function checkTogether(config: Config): void {
     throw new ConfigError('TIDEGATE_TLS_CERT and TIDEGATE_TLS_KEY go together: one of them is missing');
   }
   // What asks for protection or a cluster must not be ignored.
-  if (config.redisUrl !== null || config.kafkaBrokers.length > 0) {
-    throw new ConfigError('TIDEGATE_REDIS_URL and TIDEGATE_KAFKA_BROKERS: this version cannot be a replica yet');
+  if (config.redisUrl !== null && config.kafkaBrokers.length === 0) {
+    throw new ConfigError('TIDEGATE_REDIS_URL: replicas share their rooms through Kafka; set TIDEGATE_KAFKA_BROKERS');
   }
+  checkKafka(config);
   checkTokens(config);
   if (!isLoopback(config.host) && config.auth === 'anonymous' && !config.publicAnonymous) {
     throw new ConfigError(
@@ -263,6 +299,15 @@ function checkTogether(config: Config): void {
         'set TIDEGATE_PUBLIC_ANONYMOUS=true if that is meant',
     );
   }
+}
+
+function checkKafka({ kafkaBrokers, kafkaSasl, kafkaUser, kafkaPassword }: Config): void {
+  const wrong = kafkaBrokers.find((broker) => !/^(\[[\da-fA-F:]+\]|[\w.-]+):\d{1,5}$/.test(broker));
+  if (wrong !== undefined) throw new ConfigError(`TIDEGATE_KAFKA_BROKERS: "${wrong}" is not valid; expected host:port`);
+  if ((kafkaSasl !== 'none') === (kafkaUser !== null && kafkaPassword !== null)) return;
+  throw new ConfigError(
+    'TIDEGATE_KAFKA_SASL, TIDEGATE_KAFKA_USER and TIDEGATE_KAFKA_PASSWORD go together: one of them is missing',
+  );
 }
 
 function checkTokens({ auth, host, jwtSecret, jwksUrl }: Config): void {
@@ -280,8 +325,12 @@ function checkTokens({ auth, host, jwtSecret, jwksUrl }: Config): void {
   }
 }
 
-function text(name: string, fallback: string, help: string, more: { fallbackShown?: string; later?: true } = {}) {
+function text(name: string, fallback: string, help: string, more: { fallbackShown?: string } = {}) {
   return { name, schema: z.string().min(1), fallback, expected: 'some text', help, ...more };
+}
+
+function pattern(name: string, fallback: string, form: RegExp, expected: string, help: string) {
+  return { name, schema: z.string().regex(form), fallback, expected, help };
 }
 
 function optionalText(name: string, help: string, later?: true) {

@@ -10,28 +10,13 @@ import type { LogLines } from './log-lines.ts';
 import { LogThread } from './log-thread.ts';
 import { PARTITIONS_MAX, RecordBlock } from './record-block.ts';
 import { RoomIndex } from './room-index.ts';
-import type { Appended, AppendRequest, Page, ReadRequest, RoomLog } from './room-log.ts';
+import type { Appended, AppendRequest, Page, ReadRequest } from './room-log.ts';
+import type { LogLoad, LogState, ServedLog } from './served-log.ts';
 
 /** Milliseconds between looks at deadlines: how exact they are. */
 const TICK_MS = 100;
 /** Milliseconds between attempts to write while the store refuses. */
 const PROBE_MS = 1_000;
-
-/** Whether appends can be expected to succeed. */
-export interface LogState {
-  readonly writable: boolean;
-  /** Why not, in words. */
-  readonly reason?: string | undefined;
-}
-
-/** What the log holds in memory for its callers, against the bounds of its settings. */
-export interface LogLoad {
-  readonly appendsWaiting: number;
-  /** Of values. */
-  readonly bytesWaiting: number;
-  readonly readsWaiting: number;
-  readonly dedupeEntries: number;
-}
 
 /**
  * Opens the log of a data directory, creating it where there is none.
@@ -98,7 +83,7 @@ export interface EmbeddedLogParts {
  * The room log in an SQLite file, for one process. One thread commits, another one reads, and this one decides:
  * it stamps time and offsets, keeps the dedupe window, and hands on what was committed.
  */
-export class EmbeddedLog implements RoomLog {
+export class EmbeddedLog implements ServedLog {
   readonly epoch: string;
   readonly partitions: number;
   readonly #settings: EmbeddedLogSettings;

@@ -1,95 +1,11 @@
 import { Tally } from '../observability/tally.ts';
 import { BOUNDS } from '../protocol/bounds.ts';
 import type { Framing } from '../protocol/dialect.ts';
-import type { Gap, Position } from '../protocol/position.ts';
 import type { Publication } from '../protocol/publication.ts';
 import { partitionOf } from './partition.ts';
 import { RecentPublications } from './recent-publications.ts';
 import type { RoomLog } from './room-log.ts';
-
-/** Who hears a room: a session. */
-export interface Subscriber {
-  readonly framing: Framing;
-  /** Bytes that its client has not taken yet. */
-  readonly waitingBytes: number;
-  /** Queues framed bytes that other subscribers share. Must not throw. */
-  push(chunk: Buffer): void;
-  /** Tells that the room could not be kept gapless and is suspended. */
-  resync(room: string, position: Position, gap: Gap | undefined): void;
-}
-
-/**
- * - `joining`: the join's reply is not out yet;
- * - `live`: publications are pushed;
- * - `catching-up`: the client asks for pages, nothing is pushed;
- * - `suspended`: after a `resync`, until the client joins again.
- */
-export type SubscriptionState = 'joining' | 'live' | 'catching-up' | 'suspended';
-
-/** One subscriber in one room. */
-export class Subscription {
-  readonly subscriber: Subscriber;
-  readonly room: Room;
-  #state: SubscriptionState = 'joining';
-  /** The offset up to which the subscriber has been given the room; not moved by pushes. */
-  #offset = -1;
-
-  constructor(subscriber: Subscriber, room: Room) {
-    this.subscriber = subscriber;
-    this.room = room;
-  }
-
-  get state(): SubscriptionState {
-    return this.#state;
-  }
-
-  get offset(): number {
-    return this.#offset;
-  }
-
-  /** From now on every publication above `offset` is pushed, beginning with the tick under way. */
-  goLive(offset: number): void {
-    this.#set('live', offset);
-  }
-
-  catchUp(offset: number): void {
-    this.#set('catching-up', offset);
-  }
-
-  suspend(): void {
-    this.#set('suspended', this.#offset);
-  }
-
-  #set(state: SubscriptionState, offset: number): void {
-    this.#state = state;
-    this.#offset = offset;
-    if (state === 'live') this.room.live.add(this);
-    else this.room.live.delete(this);
-  }
-}
-
-/** A room with at least one local subscription or reading. */
-export class Room {
-  readonly name: string;
-  readonly partition: number;
-  readonly live = new Set<Subscription>();
-  /** Subscriptions in whatever state, and readings: while there are any, the hub keeps the room. */
-  references = 0;
-  /** Subscriptions in whatever state. */
-  subscriptions = 0;
-  /** Publications of the tick under way, in offset order. */
-  pending: Publication[] = [];
-  pendingBytes = 0;
-  /** When the first of them came, by the monotonic clock. */
-  pendingSinceMs = 0;
-  /** Recent publications, kept only while somebody reads the room's past. */
-  recent: RecentPublications | null = null;
-
-  constructor(name: string, partition: number) {
-    this.name = name;
-    this.partition = partition;
-  }
-}
+import { Room, type Subscriber, Subscription } from './subscription.ts';
 
 /** A reading of a room's past under way. Between `end` and `close`, nothing that arrives is forgotten silently. */
 export interface Reading {
@@ -97,6 +13,8 @@ export interface Reading {
   readonly through: number;
   /** The room's end now. */
   readonly end: number;
+  /** The log's tail has broken since: what was read, and what arrived, is not to be told. */
+  readonly isBroken: boolean;
   /** What arrived behind `through`, oldest first; not `complete` if it was more than is kept: the newest are. */
   arrived(): { readonly publications: readonly Publication[]; readonly complete: boolean };
   /** Idempotent. */
@@ -128,7 +46,7 @@ export interface HubCounts {
  */
 export class Hub {
   readonly #rooms = new Map<string, Room>();
-  readonly #log: Pick<RoomLog, 'ends' | 'partitions'>;
+  readonly #log: Pick<RoomLog, 'ends' | 'epoch' | 'partitions'>;
   readonly #settings: HubSettings;
   /** Called at the end of a tick, when every push of it is queued. */
   readonly #onTick: () => void;
@@ -139,7 +57,7 @@ export class Hub {
   #lastTickTookMs = 0;
 
   constructor(
-    log: Pick<RoomLog, 'ends' | 'partitions'>,
+    log: Pick<RoomLog, 'ends' | 'epoch' | 'partitions'>,
     settings: HubSettings,
     onTick: () => void,
     counts: HubCounts = new Tally(),
@@ -187,6 +105,7 @@ export class Hub {
     const through = this.#endOf(room.partition);
     room.recent ??= new RecentPublications(through, this.#settings.recentBytesMax);
     const recent = room.recent;
+    const { breaks } = room;
     recent.readers += 1;
     let closed = false;
     const endOf = () => this.#endOf(room.partition);
@@ -195,6 +114,9 @@ export class Hub {
       through,
       get end() {
         return endOf();
+      },
+      get isBroken() {
+        return room.breaks > breaks;
       },
       arrived: () => ({
         publications: recent.publications.filter(({ offset }) => offset > through),
@@ -227,6 +149,23 @@ export class Hub {
       if (room.pendingBytes >= this.#settings.tickBytesMax) this.#tick();
     }
     if (this.#dirty.length > 0) this.#schedule();
+  }
+
+  /**
+   * The log's tail has broken in a partition: whoever is live there is told to find its place anew, which tells it what
+   * it has missed.
+   */
+  break(partition: number): void {
+    this.flush();
+    const position = { epoch: this.#log.epoch, offset: this.#endOf(partition) };
+    for (const room of this.#rooms.values()) {
+      if (room.partition !== partition) continue;
+      room.breaks += 1;
+      for (const subscription of [...room.live]) {
+        subscription.suspend();
+        subscription.subscriber.resync(room.name, position, undefined);
+      }
+    }
   }
 
   /**

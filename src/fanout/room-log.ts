@@ -57,7 +57,7 @@ export interface Page {
  * speaks of records that count only.
  */
 export interface RoomLog {
-  /** Names this incarnation of the log; positions of two epochs do not compare. */
+  /** Names this incarnation of the log; positions of two epochs do not compare. Changes only with a break: see `tail`. */
   readonly epoch: string;
   readonly partitions: number;
 
@@ -75,9 +75,13 @@ export interface RoomLog {
 
   /**
    * Hands every record that counts to `onBatch`, once, in offset order within a partition, beginning with the
-   * first one after `ends()` as it stood when `tail` was called. Called at most once. `onBatch` must not throw.
+   * first one after `ends()` as it stood when `tail` was called. Called at most once.
+   *
+   * `onBreak` is called where what follows in a partition does not follow what was handed on: records between are gone,
+   * or the log is another one, with another epoch. `epoch`, `ends()` and `read` have changed by then. Neither of the two
+   * may throw.
    */
-  tail(onBatch: (publications: readonly Publication[]) => void): void;
+  tail(onBatch: (publications: readonly Publication[]) => void, onBreak?: (partition: number) => void): void;
 
   /**
    * Reads one page. What is read up to `ends()` is exactly what `tail` handed on.

@@ -109,7 +109,10 @@ export class Gateway implements SessionHost {
       ended: () => this.#checkSettled(),
     };
     this.#connect = { ...settings.access, registry: this.sessions, tracker };
-    log.tail((publications) => hub.receive(publications));
+    log.tail(
+      (publications) => hub.receive(publications),
+      (partition) => hub.break(partition),
+    );
   }
 
   /** Takes part in presence. To be called before sessions come. */

@@ -1,4 +1,4 @@
-import type { Subscription } from '../fanout/hub.ts';
+import type { Subscription } from '../fanout/subscription.ts';
 import type { Timeout } from '../limits/timer-wheel.ts';
 import type { RoomWatch } from '../presence/room-feed.ts';
 

@@ -1,4 +1,4 @@
-import type { Subscriber } from '../fanout/hub.ts';
+import type { Subscriber } from '../fanout/subscription.ts';
 import type { Grants } from '../identity/grants.ts';
 import { SessionLimits, type SessionRates, type Shortage } from '../limits/session-limits.ts';
 import { Timeout, type TimerWheel } from '../limits/timer-wheel.ts';

@@ -1,4 +1,4 @@
-import { Kafka, type KafkaConfig, logLevel } from 'kafkajs';
+import { Kafka, type KafkaConfig, logLevel, type PartitionerArgs } from 'kafkajs';
 import type { LogLines } from '../fanout/log-lines.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
 
@@ -14,8 +14,8 @@ export function createClient(settings: KafkaLogSettings, logger: LogLines): Kafk
     brokers: [...brokers],
     connectionTimeout: CONNECT_MS_MAX,
     requestTimeout: REQUEST_MS_MAX,
-    // What is to be tried again is for us to say.
-    retry: { retries: 0, initialRetryTime: 100, maxRetryTime: 1_000 },
+    // Of what it does for itself, such as finding who coordinates a group; what we ask for is tried again by us.
+    retry: { retries: 8, initialRetryTime: 100, maxRetryTime: 1_000 },
     logLevel: logLevel.WARN,
     logCreator: () => (entry) => {
       const { message, error, ...fields } = entry.log;
@@ -26,7 +26,7 @@ export function createClient(settings: KafkaLogSettings, logger: LogLines): Kafk
       else logger.info(about, words);
     },
   };
-  return new Kafka({ ...config, ...(ssl !== undefined && { ssl }), ...(sasl !== undefined && { sasl }) });
+  return new Kafka({ ...config, ssl, ...(sasl !== null && { sasl }) });
 }
 
 /** Of what it says of a line, what an operator can use: never stacks or buffers. */
@@ -35,4 +35,9 @@ function addresses(fields: Readonly<Record<string, unknown>>): Record<string, un
   return Object.fromEntries(
     Object.entries({ broker, topic, partition, groupId }).filter(([, value]) => value !== undefined),
   );
+}
+
+/** For producers: each message names its partition. */
+export function partitionGiven({ message }: PartitionerArgs): number {
+  return message.partition ?? 0;
 }

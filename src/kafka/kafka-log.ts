@@ -1,70 +1,41 @@
 import type { Admin, KafkaMessage } from 'kafkajs';
 import { AppendLoad, midConflict, overloaded } from '../fanout/append-queue.ts';
 import { dataHash, dedupeId } from '../fanout/dedupe.ts';
-import type { LogLoad, LogState } from '../fanout/embedded-log.ts';
 import type { LogLines } from '../fanout/log-lines.ts';
 import { partitionOf } from '../fanout/partition.ts';
-import type { Appended, AppendRequest, Page, ReadRequest, RoomLog } from '../fanout/room-log.ts';
+import type { Appended, AppendRequest, Page, ReadRequest } from '../fanout/room-log.ts';
+import type { LogLoad, LogState, ServedLog } from '../fanout/served-log.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { encodeValue, type Publication } from '../protocol/publication.ts';
-import { randomName } from '../random-name.ts';
 import { BrokerClocks } from './broker-clocks.ts';
+import { IncarnationWatch } from './incarnation-watch.ts';
 import { createClient } from './kafka-client.ts';
-import { agreeOnEpoch } from './kafka-meta.ts';
+import type { KafkaLogFigures } from './kafka-log-figures.ts';
+import type { Incarnation, KafkaMeta } from './kafka-meta.ts';
 import { KafkaPages } from './kafka-pages.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
-import { ensureTopics, fetchOffsets, metaTopic, roomsTopic, type TopicOffsets } from './kafka-topics.ts';
+import { ensureTopics, roomsTopic } from './kafka-topics.ts';
 import { Lanes } from './lanes.ts';
 import { Leaders } from './leaders.ts';
 import { PartitionAppends } from './partition-appends.ts';
 import { type Outcome, type OutcomeCounts, PartitionReader } from './partition-reader.ts';
-import { RangeReader } from './range-reader.ts';
+import type { RangeReader } from './range-reader.ts';
 import { RecentRecords } from './recent-records.ts';
 import { Tail, type TailSink } from './tail.ts';
+import type { Offsets, TopicOffsets } from './topic-offsets.ts';
 
 /** Milliseconds between looks at deadlines: how exact they are. */
 const TICK_MS = 100;
-/** Milliseconds for which what is known of a partition's first offset is good enough. */
-const FIRST_OFFSET_MS = 5_000;
 const FIND_MS_MAX = 10_000;
-
-/**
- * Opens the log of rooms in a Kafka cluster, making its topics where there are none, and resolves when all that
- * decisions need is known.
- *
- * @throws KafkaSetupError if what is there is not as it must be; Error if Kafka can't be reached
- */
-export async function openKafkaLog(settings: KafkaLogSettings, logger: LogLines): Promise<KafkaLog> {
-  const client = createClient(settings, logger);
-  const admin = client.admin({ retry: { retries: 3 } });
-  await admin.connect();
-  const group = `${settings.prefix}-${settings.node}-${randomName(6, 'base64url')}`;
-  const context = { settings, createClient: () => createClient(settings, logger) };
-  const meta = new RangeReader({ ...context, topic: metaTopic(settings).name, group: `${group}-meta` });
-  const reader = new RangeReader({ ...context, topic: roomsTopic(settings).name, group: `${group}-past` });
-  try {
-    await ensureTopics(admin, settings);
-    const epoch = await agreeOnEpoch(client, meta, settings);
-    const offsets = await fetchOffsets(admin, roomsTopic(settings).name);
-    const log = new KafkaLog({ settings, logger, admin, reader, group, epoch, offsets });
-    await log.start();
-    return log;
-  } catch (error) {
-    await Promise.all([admin.disconnect(), reader.close()]);
-    throw error;
-  } finally {
-    await meta.close();
-  }
-}
 
 export interface KafkaLogParts {
   readonly settings: KafkaLogSettings;
   readonly logger: LogLines;
   readonly admin: Admin;
+  readonly meta: KafkaMeta;
   readonly reader: RangeReader;
   readonly group: string;
-  readonly epoch: string;
-  /** Of the topic of rooms, as it was when the log was opened. */
+  readonly incarnation: Incarnation;
   readonly offsets: TopicOffsets;
 }
 
@@ -72,10 +43,8 @@ export interface KafkaLogParts {
  * The room log in Kafka, shared by replicas: each appends, and each reads everything and decides by itself, and so
  * alike, what counts. A publish has its answer when it has come back through this replica's own tail.
  */
-export class KafkaLog implements RoomLog, TailSink {
-  readonly epoch: string;
+export class KafkaLog implements ServedLog, TailSink {
   readonly partitions: number;
-  /** What the tail made of records, those that were read to warm it up included. */
   readonly outcomes: OutcomeCounts = {
     ...{ delivered: 0, duplicate: 0, zombie: 0, other_epoch: 0 },
     ...{ foreign: 0, newer: 0, malformed: 0 },
@@ -83,6 +52,7 @@ export class KafkaLog implements RoomLog, TailSink {
   readonly #settings: KafkaLogSettings;
   readonly #logger: LogLines;
   readonly #admin: Admin;
+  readonly #meta: KafkaMeta;
   readonly #reader: RangeReader;
   readonly #group: string;
   readonly #topic: string;
@@ -92,24 +62,37 @@ export class KafkaLog implements RoomLog, TailSink {
   readonly #leaders: Leaders;
   readonly #lanes: Lanes;
   readonly #pages: KafkaPages;
+  readonly #watch: IncarnationWatch;
   readonly #appends: PartitionAppends[];
-  readonly #readers: PartitionReader[];
+  /** By partition, of this incarnation. */
+  readonly #readers: PartitionReader[] = [];
   readonly #recent: RecentRecords[] = [];
   readonly #ends: number[];
+  /** By partition: the offset of the first record that is handed on, all before it is only remembered. */
+  #newsFrom: readonly number[];
   /** By partition: the offset behind the last record that Kafka was seen to have. */
-  readonly #behind: number[];
-  readonly #firstOffsets = new Map<number, { readonly offset: number; readonly atMs: number }>();
+  #behind: number[];
+  #incarnation: Incarnation;
   #tail: Tail | null = null;
+  /** Of tails before this one. */
+  #tailRestarts = 0;
   #ticker: NodeJS.Timeout | null = null;
   #onBatch: ((publications: readonly Publication[]) => void) | undefined;
+  #onBreak: ((partition: number) => void) | undefined;
   /** Resolved once the tail has read what was there when the log was opened. */
   readonly #warm = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
   #settled: (() => void) | undefined;
 
-  /** Use `openKafkaLog`. */
-  constructor({ settings, logger, admin, reader, group, epoch, offsets }: KafkaLogParts) {
-    this.epoch = epoch;
+  /**
+   * Use `openKafkaLog`.
+   *
+   * @param end the offsets behind each partition's last record: what lies before them is not handed on
+   */
+  constructor(parts: KafkaLogParts, end: readonly number[]) {
+    const { settings, logger, admin, meta, reader, group, incarnation, offsets } = parts;
+    this.#incarnation = incarnation;
+    this.#meta = meta;
     this.partitions = settings.partitions;
     this.#settings = settings;
     this.#logger = logger;
@@ -118,11 +101,11 @@ export class KafkaLog implements RoomLog, TailSink {
     this.#group = group;
     this.#topic = roomsTopic(settings).name;
     this.#offsets = offsets;
+    this.#newsFrom = end;
     const numbers = Array.from({ length: settings.partitions }, (_, partition) => partition);
     this.#appends = numbers.map((partition) => new PartitionAppends(partition, settings, this.#load));
-    this.#readers = numbers.map((partition) => new PartitionReader(partition, settings.partitions, epoch, settings));
     this.#ends = numbers.map(() => -1);
-    this.#behind = [...offsets.end];
+    this.#behind = [...end];
     this.#leaders = new Leaders(admin, this.#topic, logger, () => {
       for (const partition of numbers) this.#wake(partition);
     });
@@ -137,43 +120,66 @@ export class KafkaLog implements RoomLog, TailSink {
       refreshLeaders: () => this.#leaders.refresh(),
       epoch: () => this.epoch,
     });
+    this.#watch = new IncarnationWatch({
+      ...{ settings, offsets, meta, logger },
+      topic: this.#topic,
+      incarnation: () => this.#incarnation,
+      next: () => this.#tail?.next ?? [],
+      ensureTopics: () => ensureTopics(admin, settings),
+      renew: (incarnation) => this.#renew(incarnation),
+    });
     this.#pages = new KafkaPages({
       settings,
       reader,
       recent: this.#recent,
       epoch: () => this.epoch,
       endOf: (partition) => this.#ends[partition] ?? -1,
-      firstOffset: (partition) => this.#firstOffset(partition),
-      offsetAt: (partition, timeMs) => this.#offsetAt(partition, timeMs),
+      offsets,
     });
+  }
+
+  get epoch(): string {
+    return this.#incarnation.epoch;
   }
 
   /** Reads what the first decisions need, and all behind it. */
   async start(): Promise<void> {
     await this.#leaders.refresh();
-    const from = await Promise.all(this.#appends.map(({ partition }) => this.#warmFrom(partition)));
+    const offsets = await this.#offsets.fetch();
+    const from = await Promise.all(this.#appends.map(({ partition }) => this.#warmFrom(partition, offsets)));
+    this.#begin(from);
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS).unref();
+    this.#watch.start();
+    this.#lookWhetherWarm();
+    await this.#warm.promise;
+  }
+
+  /** Reads this incarnation from these offsets on, knowing nothing. */
+  #begin(from: readonly number[]): void {
     const { partitions, recentRecordsMax, recentBytesMax } = this.#settings;
     const bounds = {
       recordsMax: Math.ceil(recentRecordsMax / partitions),
       bytesMax: Math.ceil(recentBytesMax / partitions),
     };
-    for (const offset of from) this.#recent.push(new RecentRecords(offset, bounds));
+    for (const [partition, offset] of from.entries()) {
+      this.#readers[partition] = new PartitionReader(partition, partitions, this.epoch, this.#settings);
+      this.#recent[partition] = new RecentRecords(offset, bounds);
+      this.#ends[partition] = -1;
+    }
     this.#tail = new Tail(
       {
         settings: this.#settings,
         topic: this.#topic,
-        group: `${this.#group}-tail`,
+        group: `${this.#group}-tail-${this.#incarnation.generation}`,
         logger: this.#logger,
         createClient: () => createClient(this.#settings, this.#logger),
-        firstOffset: (partition) => this.#firstOffset(partition),
+        // As it is now: what was known before records were deleted is of no use.
+        firstOffset: async (partition) => (await this.#offsets.fetch()).first[partition] ?? 0,
       },
       from,
       this,
     );
     this.#tail.start();
-    this.#ticker = setInterval(() => this.#tick(), TICK_MS).unref();
-    this.#lookWhetherWarm();
-    await this.#warm.promise;
   }
 
   append(request: AppendRequest): Promise<Appended> {
@@ -181,7 +187,8 @@ export class KafkaLog implements RoomLog, TailSink {
     const id = dedupeId(from, room, mid);
     const partition = partitionOf(room, this.partitions);
     const { queue } = this.#appends[partition] as PartitionAppends;
-    if (this.#closing !== undefined) return queue.refuse(id, unavailable('the log is closed'));
+    const refusal = this.#refusalOfAll();
+    if (refusal !== undefined) return queue.refuse(id, unavailable(refusal));
     const value = encodeValue(room, from, mid, data);
     const hash = dataHash(value);
     const now = this.#clocks.now(this.#leaders.of(partition) ?? -1);
@@ -200,9 +207,10 @@ export class KafkaLog implements RoomLog, TailSink {
     return outcome;
   }
 
-  tail(onBatch: (publications: readonly Publication[]) => void): void {
+  tail(onBatch: (publications: readonly Publication[]) => void, onBreak?: (partition: number) => void): void {
     if (this.#onBatch !== undefined) throw new Error('the log is tailed already');
     this.#onBatch = onBatch;
+    this.#onBreak = onBreak;
   }
 
   read(request: ReadRequest): Promise<Page> {
@@ -214,9 +222,24 @@ export class KafkaLog implements RoomLog, TailSink {
     return this.#ends;
   }
 
+  /** As they are now. */
+  figures(): KafkaLogFigures {
+    const next = this.#tail?.next ?? [];
+    return {
+      outcomes: this.outcomes,
+      lags: this.#behind.map((end, partition) => Math.max(0, end - (next[partition] ?? 0))),
+      skewMs: this.#clocks.skewMs,
+      tailRestarts: this.#tailRestarts + (this.#tail?.restarts ?? 0),
+      batches: this.#lanes.batches,
+      producersDropped: this.#lanes.droppedCount,
+      producersDroppedMax: this.#settings.producersDroppedMax,
+    };
+  }
+
   /** Whether appends can be expected to succeed: for readiness. */
   state(): LogState {
-    return this.#closing === undefined ? { writable: true } : { writable: false, reason: 'the log is closed' };
+    const reason = this.#refusalOfAll() ?? this.#clockComplaint();
+    return reason === undefined ? { writable: true } : { writable: false, reason };
   }
 
   load(): LogLoad {
@@ -243,16 +266,20 @@ export class KafkaLog implements RoomLog, TailSink {
     // First the end, then the batch: a session that joins while it is handed on has a position behind it all.
     if (last !== undefined) this.#ends[partition] = last.offset;
     for (const publication of publications) this.#recent[partition]?.add(publication);
-    const isOld = (offset: number): boolean => offset < (this.#offsets.end[partition] ?? 0);
-    const news = publications.filter(({ offset }) => !isOld(offset));
+    const newsFrom = this.#newsFrom[partition] ?? 0;
+    const news = publications.filter(({ offset }) => offset >= newsFrom);
     if (news.length > 0) this.#onBatch?.(news);
     this.#settle(partition, decided);
+    // Who writes that has seen another one than this.
+    if (decided.some(({ kind }) => kind === 'other_epoch')) this.#watch.look();
     this.#lookWhetherWarm();
     this.#wake(partition);
   }
 
   onGone(partition: number, through: number): void {
     this.#logger.error({ partition, through }, 'records were deleted from Kafka before this replica had read them');
+    this.#recent[partition]?.restart(through + 1);
+    this.#onBreak?.(partition);
     this.#lookWhetherWarm();
   }
 
@@ -270,7 +297,8 @@ export class KafkaLog implements RoomLog, TailSink {
     }
     if (this.#ticker !== null) clearInterval(this.#ticker);
     this.#leaders.close();
-    await Promise.all([this.#lanes.close(), this.#tail?.stop(), this.#reader.close()]);
+    await this.#watch.stop();
+    await Promise.all([this.#lanes.close(), this.#tail?.stop(), this.#reader.close(), this.#meta.close()]);
     await this.#admin.disconnect().catch(() => {});
   }
 
@@ -278,10 +306,37 @@ export class KafkaLog implements RoomLog, TailSink {
     return this.#readers.reduce((sum, { size }) => sum + size, 0);
   }
 
+  /** Deadlines are only as good as clocks are. */
+  #clockComplaint(): string | undefined {
+    const { skewMs } = this.#clocks;
+    return skewMs <= this.#settings.skewMsMax
+      ? undefined
+      : `this machine's clock and a broker's differ by ${skewMs} ms`;
+  }
+
+  #refusalOfAll(): string | undefined {
+    return this.#closing === undefined ? this.#watch.refusal : 'the log is closed';
+  }
+
+  /** The log is another one from now on: of all that was known nothing is true any more. */
+  async #renew(incarnation: Incarnation): Promise<void> {
+    this.#logger.error({ ...incarnation }, 'the topic of rooms was lost: the log begins anew, under another epoch');
+    const { first, end } = await this.#offsets.fetch();
+    this.#tailRestarts += this.#tail?.restarts ?? 0;
+    // It may hang.
+    this.#tail?.stop().catch(() => {});
+    this.#incarnation = incarnation;
+    this.#newsFrom = first;
+    this.#behind = [...end];
+    for (const appends of this.#appends) appends.lost();
+    this.#begin(first);
+    for (let partition = 0; partition < this.partitions; partition++) this.#onBreak?.(partition);
+  }
+
   /** Where to begin so that what is decided behind the end is decided right. */
-  async #warmFrom(partition: number): Promise<number> {
-    const first = this.#offsets.first[partition] ?? 0;
-    const end = this.#offsets.end[partition] ?? 0;
+  async #warmFrom(partition: number, offsets: Offsets): Promise<number> {
+    const first = offsets.first[partition] ?? 0;
+    const end = offsets.end[partition] ?? 0;
     if (end <= first) return end;
     let lastMs = 0;
     const visit = (messages: readonly KafkaMessage[]): boolean => {
@@ -291,12 +346,12 @@ export class KafkaLog implements RoomLog, TailSink {
     await this.#reader.read(partition, end - 1, visit, FIND_MS_MAX);
     // From the log's time, never from a clock here.
     const { windowMs, slackMs } = this.#settings;
-    return Math.max(first, await this.#offsetAt(partition, lastMs - windowMs - slackMs));
+    return Math.max(first, await this.#offsets.at(partition, lastMs - windowMs - slackMs));
   }
 
   #lookWhetherWarm(): void {
     const next = this.#tail?.next;
-    if (next?.every((offset, partition) => offset >= (this.#offsets.end[partition] ?? 0))) this.#warm.resolve();
+    if (next?.every((offset, partition) => offset >= (this.#newsFrom[partition] ?? 0))) this.#warm.resolve();
   }
 
   #settle(partition: number, decided: readonly Outcome[]): void {
@@ -324,8 +379,11 @@ export class KafkaLog implements RoomLog, TailSink {
 
   #tick(): void {
     for (const appends of this.#appends) {
+      const { partition } = appends;
       appends.expire();
-      this.#wake(appends.partition);
+      this.#wake(partition);
+      // Where nothing comes, what was remembered would stay for ever.
+      this.#readers[partition]?.advance(this.#clocks.now(this.#leaders.of(partition) ?? -1) - this.#settings.skewMsMax);
     }
     this.#notifySettled();
   }
@@ -334,21 +392,6 @@ export class KafkaLog implements RoomLog, TailSink {
     if (this.#load.waiters > 0) return;
     this.#settled?.();
     this.#settled = undefined;
-  }
-
-  async #firstOffset(partition: number): Promise<number> {
-    const known = this.#firstOffsets.get(partition);
-    if (known !== undefined && performance.now() - known.atMs < FIRST_OFFSET_MS) return known.offset;
-    const { first } = await fetchOffsets(this.#admin, this.#topic);
-    for (const [number, offset] of first.entries()) {
-      this.#firstOffsets.set(number, { offset, atMs: performance.now() });
-    }
-    return first[partition] ?? 0;
-  }
-
-  async #offsetAt(partition: number, timeMs: number): Promise<number> {
-    const found = await this.#admin.fetchTopicOffsetsByTimestamp(this.#topic, timeMs);
-    return Number(found.find((each) => each.partition === partition)?.offset ?? 0);
   }
 }
 

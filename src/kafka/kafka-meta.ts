@@ -1,81 +1,177 @@
 import type { Kafka, KafkaMessage } from 'kafkajs';
 import { randomName } from '../random-name.ts';
+import { partitionGiven } from './kafka-client.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
-import { fetchOffsets, KafkaSetupError, metaTopic } from './kafka-topics.ts';
+import { KafkaSetupError, metaTopic } from './kafka-topics.ts';
 import type { RangeReader } from './range-reader.ts';
+import { fetchOffsets } from './topic-offsets.ts';
 
 /** Of what replicas say to each other. */
 const VERSION = 1;
 const READ_MS_MAX = 30_000;
+const PROPOSAL = 'log/';
+const CHECKPOINT = 'checkpoint/';
 
-/** What all replicas of a log agree on. */
-interface LogMeta {
-  readonly version: number;
+/** One life of the log: until its topic is lost. */
+export interface Incarnation {
   readonly epoch: string;
+  /** Counts them, from 0. */
+  readonly generation: number;
+}
+
+/** What all replicas of an incarnation agree on, as one of them proposed it. */
+interface Proposal extends Incarnation {
+  readonly version: number;
   readonly partitions: number;
   readonly windowMs: number;
 }
 
 /**
- * The log's epoch: what its first replica wrote. Of several that come at the same time the one whose record is first
- * has its way.
- *
- * @throws KafkaSetupError if this replica is configured in another way than the others
+ * The replicas' talk with each other, in a compacted topic: which incarnation of the log this is, and how far its
+ * partitions have come. Where several propose the next one at the same time, the first has its way.
  */
-export async function agreeOnEpoch(client: Kafka, reader: RangeReader, settings: KafkaLogSettings): Promise<string> {
-  const meta = (await readMeta(client, reader, settings)) ?? (await proposeMeta(client, reader, settings));
-  const ours: Omit<LogMeta, 'epoch'> = { version: VERSION, ...pick(settings) };
-  for (const name of ['version', 'partitions', 'windowMs'] as const) {
-    if (meta[name] === ours[name]) continue;
-    throw new KafkaSetupError(
-      `the replicas of this log have ${name} ${meta[name]}, and this one ${ours[name]}: they would decide differently`,
-    );
-  }
-  return meta.epoch;
-}
+export class KafkaMeta {
+  readonly #client: Kafka;
+  readonly #reader: RangeReader;
+  readonly #settings: KafkaLogSettings;
+  readonly #topic: string;
+  /** The first proposal of each generation. */
+  readonly #proposals = new Map<number, Proposal>();
+  /** The offsets behind each partition's last record as a replica saw them, by epoch. */
+  readonly #checkpoints = new Map<string, readonly number[]>();
+  /** The offset behind what was read of the topic. */
+  #next = 0;
 
-async function proposeMeta(client: Kafka, reader: RangeReader, settings: KafkaLogSettings): Promise<LogMeta> {
-  const meta: LogMeta = { version: VERSION, epoch: randomName(12, 'base64url'), ...pick(settings) };
-  const producer = client.producer({ allowAutoTopicCreation: false, createPartitioner: () => () => 0 });
-  await producer.connect();
-  try {
+  /** @param reader of the topic of meta */
+  constructor(client: Kafka, reader: RangeReader, settings: KafkaLogSettings) {
+    this.#client = client;
+    this.#reader = reader;
+    this.#settings = settings;
+    this.#topic = metaTopic(settings).name;
+  }
+
+  /**
+   * The incarnation that replicas are in; the first of them makes it.
+   *
+   * @param ends the offsets behind each partition's last record: where they lie before those that were seen once, this
+   * is another topic than the one that the incarnation was
+   * @throws KafkaSetupError if this replica is configured in another way than the others
+   */
+  async agree(ends: readonly number[]): Promise<Incarnation> {
+    const newest = await this.newest();
+    if (newest === undefined) return this.#propose(0);
+    this.#requireAlike(newest);
+    const checkpoint = this.#checkpoints.get(newest.epoch) ?? [];
+    const isLost = checkpoint.some((end, partition) => end > (ends[partition] ?? 0));
+    return isLost ? this.#propose(newest.generation + 1) : newest;
+  }
+
+  /** The incarnation behind one that has been lost. */
+  async renew({ generation }: Incarnation): Promise<Incarnation> {
+    const newest = await this.newest();
+    if (newest === undefined || newest.generation <= generation) return this.#propose(generation + 1);
+    this.#requireAlike(newest);
+    return newest;
+  }
+
+  /** The newest incarnation. */
+  async newest(): Promise<Proposal | undefined> {
+    await this.#read();
+    return this.#proposals.get(Math.max(...this.#proposals.keys()));
+  }
+
+  /** Says how far an incarnation's partitions have come. */
+  async checkpoint({ epoch }: Incarnation, ends: readonly number[]): Promise<void> {
+    await this.#write(`${CHECKPOINT}${epoch}`, ends);
+  }
+
+  async close(): Promise<void> {
+    await this.#reader.close();
+  }
+
+  async #propose(generation: number): Promise<Incarnation> {
+    const { partitions, windowMs } = this.#settings;
+    const epoch = randomName(12, 'base64url');
+    const proposal: Proposal = { version: VERSION, epoch, generation, partitions, windowMs };
     // Each under a key of its own, so that none is compacted away.
-    const messages = [{ key: meta.epoch, value: JSON.stringify(meta), partition: 0 }];
-    await producer.send({ topic: metaTopic(settings).name, acks: -1, messages });
-  } finally {
-    await producer.disconnect();
+    await this.#write(`${PROPOSAL}${generation}/${epoch}`, proposal);
+    await this.#read();
+    const agreed = this.#proposals.get(generation);
+    if (agreed === undefined) throw new KafkaSetupError(`the topic ${this.#topic} does not keep what is written to it`);
+    this.#requireAlike(agreed);
+    return agreed;
   }
-  const agreed = await readMeta(client, reader, settings);
-  if (agreed === undefined)
-    throw new KafkaSetupError(`${metaTopic(settings).name} does not keep what is written to it`);
-  return agreed;
+
+  #requireAlike(agreed: Proposal): void {
+    const { partitions, windowMs } = this.#settings;
+    const ours = { version: VERSION, partitions, windowMs };
+    for (const name of ['version', 'partitions', 'windowMs'] as const) {
+      if (agreed[name] === ours[name]) continue;
+      throw new KafkaSetupError(
+        `the replicas of this log have ${name} ${agreed[name]}, and this one ${ours[name]}: they would decide differently`,
+      );
+    }
+  }
+
+  /** Reads what has come since. */
+  async #read(): Promise<void> {
+    const admin = this.#client.admin();
+    await admin.connect();
+    const { first, end } = await fetchOffsets(admin, this.#topic).finally(() => admin.disconnect());
+    const [from = 0] = first;
+    const [behind = 0] = end;
+    // It is another one itself: what was known is not said there.
+    if (behind < this.#next) {
+      this.#proposals.clear();
+      this.#checkpoints.clear();
+      this.#next = 0;
+    }
+    this.#next = Math.max(this.#next, from);
+    if (this.#next >= behind) return;
+    const visit = (messages: readonly KafkaMessage[]): boolean => {
+      for (const message of messages) this.#take(message);
+      return this.#next < behind;
+    };
+    await this.#reader.read(0, this.#next, visit, READ_MS_MAX);
+  }
+
+  #take({ key, value, offset }: KafkaMessage): void {
+    this.#next = Number(offset) + 1;
+    const name = key?.toString() ?? '';
+    const content = parse(value);
+    if (name.startsWith(CHECKPOINT) && isCheckpoint(content)) {
+      this.#checkpoints.set(name.slice(CHECKPOINT.length), content);
+    } else if (name.startsWith(PROPOSAL) && isProposal(content) && !this.#proposals.has(content.generation)) {
+      this.#proposals.set(content.generation, content);
+    }
+  }
+
+  async #write(key: string, content: unknown): Promise<void> {
+    const producer = this.#client.producer({ allowAutoTopicCreation: false, createPartitioner: () => partitionGiven });
+    await producer.connect();
+    try {
+      const messages = [{ key, value: JSON.stringify(content), partition: 0 }];
+      await producer.send({ topic: this.#topic, acks: -1, messages });
+    } finally {
+      await producer.disconnect();
+    }
+  }
 }
 
-async function readMeta(client: Kafka, reader: RangeReader, settings: KafkaLogSettings): Promise<LogMeta | undefined> {
-  const admin = client.admin();
-  await admin.connect();
-  const { first, end } = await fetchOffsets(admin, metaTopic(settings).name).finally(() => admin.disconnect());
-  const [from = 0] = first;
-  const [behind = 0] = end;
-  if (behind <= from) return undefined;
-  let found: LogMeta | undefined;
-  const visit = (messages: readonly KafkaMessage[]): boolean => {
-    for (const { value } of messages) found ??= parseMeta(value);
-    return found === undefined && Number(messages.at(-1)?.offset) < behind - 1;
-  };
-  await reader.read(0, from, visit, READ_MS_MAX);
-  return found;
-}
-
-function parseMeta(value: Buffer | null): LogMeta | undefined {
+function parse(value: Buffer | null): unknown {
   try {
-    const meta = JSON.parse(value?.toString() ?? '') as Partial<LogMeta>;
-    return typeof meta.epoch === 'string' && typeof meta.version === 'number' ? (meta as LogMeta) : undefined;
+    return JSON.parse(value?.toString() ?? '');
   } catch {
     return undefined;
   }
 }
 
-function pick({ partitions, windowMs }: KafkaLogSettings): Pick<LogMeta, 'partitions' | 'windowMs'> {
-  return { partitions, windowMs };
+function isCheckpoint(content: unknown): content is readonly number[] {
+  return Array.isArray(content) && content.every(Number.isSafeInteger);
+}
+
+function isProposal(content: unknown): content is Proposal {
+  if (typeof content !== 'object' || content === null) return false;
+  const { epoch, version, generation } = content as Partial<Proposal>;
+  return typeof epoch === 'string' && typeof version === 'number' && Number.isSafeInteger(generation);
 }

@@ -9,6 +9,7 @@ import type { KafkaLogSettings } from './kafka-settings.ts';
 import { PartitionReader } from './partition-reader.ts';
 import type { RangeReader } from './range-reader.ts';
 import type { RecentRecords } from './recent-records.ts';
+import type { TopicOffsets } from './topic-offsets.ts';
 
 /** Records that a scan may read before the first one it is about, to know what counts; and milliseconds. */
 const WARM_UP_RECORDS_MAX = 200_000;
@@ -23,10 +24,7 @@ export interface PagesContext {
   epoch(): string;
   /** The offset of the newest publication in a partition, or -1. */
   endOf(partition: number): number;
-  /** The offset of the first record that a partition still has. */
-  firstOffset(partition: number): Promise<number>;
-  /** The offset of a partition's first record of that time or later. */
-  offsetAt(partition: number, timeMs: number): Promise<number>;
+  readonly offsets: TopicOffsets;
 }
 
 interface Scope {
@@ -85,14 +83,14 @@ export class KafkaPages {
 
   /** @param after null: from the first record there is */
   async #forward(scope: Scope, after: number | null, through: number): Promise<Page> {
-    const { recent, firstOffset } = this.#context;
+    const { recent, offsets } = this.#context;
     const memory = recent[scope.partition] as RecentRecords;
     let from = (after ?? -1) + 1;
     /** Up to where something may be missing. */
     let missing = after === null ? -1 : undefined;
     // Again, as memory may let go of more meanwhile.
     while (from < memory.from && from <= through) {
-      const first = await firstOffset(scope.partition);
+      const first = await offsets.first(scope.partition);
       if (first > from) {
         missing = first - 1;
         from = first;
@@ -125,9 +123,9 @@ export class KafkaPages {
 
   /** @param start exclusive */
   async #backward(scope: Scope, start: number, isForeign: boolean): Promise<Page> {
-    const { recent, firstOffset, settings } = this.#context;
+    const { recent, offsets, settings } = this.#context;
     const memory = recent[scope.partition] as RecentRecords;
-    const first = await firstOffset(scope.partition);
+    const first = await offsets.first(scope.partition);
     const gap = isForeign ? this.#gap(null, first - 1) : {};
     const newest: Publication[] = [];
     let bytes = 0;
@@ -171,11 +169,11 @@ export class KafkaPages {
   }
 
   async #scanNow(scope: Scope, from: number, through: number): Promise<Scanned> {
-    const { settings, reader, epoch, offsetAt } = this.#context;
+    const { settings, reader, epoch, offsets } = this.#context;
     const { room, partition, limit, bytesMax } = scope;
     const { windowMs, slackMs, partitions, scanRecordsMax, scanMsMax } = settings;
     const atMs = await this.#timeOf(partition, from);
-    const warmFrom = Math.min(from, await offsetAt(partition, atMs - windowMs - slackMs));
+    const warmFrom = Math.min(from, await offsets.at(partition, atMs - windowMs - slackMs));
     // Without all of that it can't be told what counts.
     if (from - warmFrom > WARM_UP_RECORDS_MAX) return { publications: [], through: from - 1 };
     const decider = new PartitionReader(partition, partitions, epoch(), settings);

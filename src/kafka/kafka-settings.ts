@@ -1,10 +1,11 @@
-import type { KafkaConfig } from 'kafkajs';
+import type { ConnectionOptions } from 'node:tls';
+import type { SASLOptions } from 'kafkajs';
 
 /** Settings of the log on Kafka, with their defaults in parentheses: see `KAFKA_LOG_DEFAULTS`. */
 export interface KafkaLogSettings {
   readonly brokers: readonly string[];
-  readonly ssl?: KafkaConfig['ssl'];
-  readonly sasl?: KafkaConfig['sasl'];
+  readonly ssl: ConnectionOptions | boolean;
+  readonly sasl: SASLOptions | null;
   /** Of the topics' names: `<prefix>.rooms` and `<prefix>.meta`. */
   readonly prefix: string;
   /** This replica, told with its records and in its group's name. */
@@ -12,9 +13,8 @@ export interface KafkaLogSettings {
 
   /** 1–4096 (16). Fixed when the topic is made: opening it with another number is refused. */
   readonly partitions: number;
-  /** Of topics that are made (3, with 2 in sync). */
+  /** Of topics that are made (3); of three or more two must be in sync, or appends wait. */
   readonly replicationFactor: number;
-  readonly minInsyncReplicas: number;
   /** Milliseconds that records are kept in a topic that is made (24 h); never less than the dedupe window needs. */
   readonly retentionMs: number;
 
@@ -26,6 +26,8 @@ export interface KafkaLogSettings {
   readonly dedupeEntriesMax: number;
   /** Milliseconds in broker time from taking a record to send it until it does not count any more (45,000). */
   readonly recordLifeMs: number;
+  /** Milliseconds by which a broker's clock may differ from this machine's (20,000); beyond, this replica is not ready. */
+  readonly skewMsMax: number;
 
   /** Appends without an outcome, those in flight included (4,000); beyond, `overloaded`. */
   readonly queueRecordsMax: number;
@@ -51,6 +53,10 @@ export interface KafkaLogSettings {
   readonly fetchWaitMs: number;
   /** Milliseconds without an answer to a fetch after which the consumer is made anew (10,000). */
   readonly fetchStuckMs: number;
+  /** Milliseconds between looks at whether the topic is still the same (5,000). */
+  readonly watchMs: number;
+  /** Milliseconds between two notes of how far it has come (60,000). */
+  readonly checkpointMs: number;
   /** Publications, and bytes of values, kept in memory for reads, over all partitions (100,000, 64 MiB). */
   readonly recentRecordsMax: number;
   readonly recentBytesMax: number;
@@ -62,14 +68,16 @@ export interface KafkaLogSettings {
 }
 
 export const KAFKA_LOG_DEFAULTS = {
+  ssl: false,
+  sasl: null,
   partitions: 16,
   replicationFactor: 3,
-  minInsyncReplicas: 2,
   retentionMs: 24 * 3_600_000,
   windowMs: 180_000,
   slackMs: 60_000,
   dedupeEntriesMax: 3_000_000,
   recordLifeMs: 45_000,
+  skewMsMax: 20_000,
   queueRecordsMax: 4_000,
   queueBytesMax: 8 * 1024 * 1024,
   queueWaitMsMax: 2_000,
@@ -82,6 +90,8 @@ export const KAFKA_LOG_DEFAULTS = {
   producersDroppedMax: 4,
   fetchWaitMs: 250,
   fetchStuckMs: 10_000,
+  watchMs: 5_000,
+  checkpointMs: 60_000,
   recentRecordsMax: 100_000,
   recentBytesMax: 64 * 1024 * 1024,
   readsQueuedMax: 1_024,

@@ -1,4 +1,4 @@
-import { type Admin, ConfigResourceTypes } from 'kafkajs';
+import type { Admin } from 'kafkajs';
 import type { KafkaLogSettings } from './kafka-settings.ts';
 
 /** Kafka, or what is in it, is not as the log needs it; the message says what to do. */
@@ -6,23 +6,41 @@ export class KafkaSetupError extends Error {
   override readonly name = 'KafkaSetupError';
 }
 
-export interface TopicOffsets {
-  /** By partition: of the first record that is there, and behind the last one. */
-  readonly first: readonly number[];
-  readonly end: readonly number[];
-}
-
 /** A topic, and the settings without which the log's promises don't hold. */
-interface TopicSpec {
+export interface TopicSpec {
   readonly name: string;
   readonly partitions: number;
   readonly config: Readonly<Record<string, string>>;
 }
 
+/** Kafka's number for a topic among what has settings; kafkajs' own name for it can't be imported by a module. */
+const TOPIC_RESOURCE = 2;
 const TOPIC_EXISTS = 'TOPIC_ALREADY_EXISTS';
 
+/** @throws KafkaSetupError */
+export async function connectAdmin(admin: Admin, { brokers }: KafkaLogSettings): Promise<void> {
+  try {
+    await admin.connect();
+  } catch (error) {
+    throw new KafkaSetupError(`Kafka can't be reached at ${brokers.join(', ')}: ${(error as Error).message}`);
+  }
+}
+
+/** Sees whether a log can be served from there, and makes nothing. @throws KafkaSetupError */
+export async function checkKafka(admin: Admin, settings: KafkaLogSettings): Promise<'empty' | 'there'> {
+  await connectAdmin(admin, settings);
+  try {
+    const known = await admin.listTopics();
+    const specs = [roomsTopic(settings), metaTopic(settings)].filter(({ name }) => known.includes(name));
+    for (const spec of specs) await verifyTopic(admin, spec, settings);
+    return specs.length === 0 ? 'empty' : 'there';
+  } finally {
+    await admin.disconnect();
+  }
+}
+
 export function roomsTopic(settings: KafkaLogSettings): TopicSpec {
-  const { prefix, partitions, retentionMs, minInsyncReplicas } = settings;
+  const { prefix, partitions, retentionMs } = settings;
   return {
     name: `${prefix}.rooms`,
     partitions,
@@ -31,22 +49,26 @@ export function roomsTopic(settings: KafkaLogSettings): TopicSpec {
       'message.timestamp.type': 'LogAppendTime',
       'cleanup.policy': 'delete',
       'unclean.leader.election.enable': 'false',
-      'min.insync.replicas': String(minInsyncReplicas),
+      'min.insync.replicas': minInsyncOf(settings),
       'retention.ms': String(retentionMs),
     },
   };
 }
 
-export function metaTopic({ prefix, minInsyncReplicas }: KafkaLogSettings): TopicSpec {
+export function metaTopic(settings: KafkaLogSettings): TopicSpec {
   return {
-    name: `${prefix}.meta`,
+    name: `${settings.prefix}.meta`,
     partitions: 1,
     config: {
       'cleanup.policy': 'compact',
       'unclean.leader.election.enable': 'false',
-      'min.insync.replicas': String(minInsyncReplicas),
+      'min.insync.replicas': minInsyncOf(settings),
     },
   };
+}
+
+function minInsyncOf({ replicationFactor }: KafkaLogSettings): string {
+  return replicationFactor >= 3 ? '2' : '1';
 }
 
 /**
@@ -81,7 +103,7 @@ async function verifyTopic(admin: Admin, spec: TopicSpec, settings: KafkaLogSett
     );
   }
   const { resources } = await admin.describeConfigs({
-    resources: [{ type: ConfigResourceTypes.TOPIC, name: spec.name }],
+    resources: [{ type: TOPIC_RESOURCE, name: spec.name }],
     includeSynonyms: false,
   });
   const found = new Map(resources[0]?.configEntries.map(({ configName, configValue }) => [configName, configValue]));
@@ -96,16 +118,6 @@ async function verifyTopic(admin: Admin, spec: TopicSpec, settings: KafkaLogSett
   if (spec.config['retention.ms'] !== undefined && retentionMs >= 0 && retentionMs < neededMs) {
     throw new KafkaSetupError(`the topic ${spec.name} has retention.ms=${retentionMs}, and needs ${neededMs} or more`);
   }
-}
-
-export async function fetchOffsets(admin: Admin, topic: string): Promise<TopicOffsets> {
-  const first: number[] = [];
-  const end: number[] = [];
-  for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
-    first[partition] = Number(low);
-    end[partition] = Number(high);
-  }
-  return { first, end };
 }
 
 function isAlreadyThere(error: unknown): boolean {

@@ -3,6 +3,8 @@ import type { Kafka, Producer, RecordMetadata } from 'kafkajs';
 import type { LogLines } from '../fanout/log-lines.ts';
 import { CommandError } from '../protocol/errors.ts';
 import type { BrokerClocks } from './broker-clocks.ts';
+import { partitionGiven } from './kafka-client.ts';
+import { kafkaTypeOf } from './kafka-error.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
 import type { PartitionAppends } from './partition-appends.ts';
 import { encodeRecord } from './record.ts';
@@ -42,6 +44,7 @@ interface Sent {
  */
 export class Lanes {
   readonly #context: LanesContext;
+  readonly batches = { sent: 0, failed: 0 };
   readonly #lanes = new Map<number, Lane>();
   #dropped = 0;
   #closed = false;
@@ -101,10 +104,15 @@ export class Lanes {
       const answers = await within(settings.attemptTimeoutMs, producer.sendBatch(request));
       const tookMs = performance.now() - startedMs;
       lane.sent(messages.length);
+      this.batches.sent += 1;
       for (const time of timesOf(answers)) clocks.learn(lane.leader, time, tookMs);
       for (const { partition } of sent) partition.acknowledged();
     } catch (error) {
-      if (error instanceof LateAnswer) this.#drop(lane);
+      this.batches.failed += 1;
+      if (error instanceof LateAnswer && lane.producer !== null) {
+        this.#drop(lane.producer);
+        lane.producer = null;
+      }
       this.#failed(sent, error as Error);
       await refreshLeaders();
     }
@@ -130,7 +138,7 @@ export class Lanes {
     const { settings, logger } = this.#context;
     const records = sent.reduce((sum, each) => sum + each.records, 0);
     logger.warn({ records, error: error.message }, 'records could not be sent to Kafka');
-    const isFinal = sent.length === 1 && NEVER.includes(String((rootOf(error) as { type?: string }).type));
+    const isFinal = sent.length === 1 && NEVER.includes(kafkaTypeOf(error) ?? '');
     for (const { partition } of sent) {
       if (isFinal) partition.refused(() => new CommandError('unavailable', `Kafka refuses: ${error.message}`));
       else partition.failed(settings.retryMs);
@@ -149,18 +157,20 @@ export class Lanes {
       idempotent: false,
       allowAutoTopicCreation: false,
       retry: { retries: 0 },
-      // Partitions are given.
-      createPartitioner: () => () => 0,
+      createPartitioner: () => partitionGiven,
     });
-    await within(settings.attemptTimeoutMs, producer.connect());
+    try {
+      await within(settings.attemptTimeoutMs, producer.connect());
+    } catch (error) {
+      this.#drop(producer);
+      throw error;
+    }
     lane.producer = producer;
     return producer;
   }
 
-  #drop(lane: Lane): void {
-    const { producer } = lane;
-    lane.producer = null;
-    if (producer === null) return;
+  /** It may hang, and can't be called off: it is given up, and its connections with it. */
+  #drop(producer: Producer): void {
     this.#dropped += 1;
     void producer
       .disconnect()
@@ -216,8 +226,4 @@ async function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
 
 function timesOf(answers: readonly RecordMetadata[]): number[] {
   return answers.map(({ logAppendTime }) => Number(logAppendTime ?? -1)).filter((time) => time >= 0);
-}
-
-function rootOf(error: Error): Error {
-  return error.cause instanceof Error ? rootOf(error.cause) : error;
 }

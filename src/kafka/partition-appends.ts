@@ -94,6 +94,13 @@ export class PartitionAppends {
     this.queue.succeed(outcomes);
   }
 
+  /** What is under way went into a log that is lost. */
+  lost(): void {
+    if (this.#batch.length === 0) return;
+    this.#end();
+    this.queue.fail(() => unknownOutcome('the log has begun anew'));
+  }
+
   /** Applies the deadlines; called from time to time. */
   expire(): void {
     this.queue.expire();

@@ -44,6 +44,11 @@ export class PartitionReader {
     return this.#window.find(id, ts);
   }
 
+  /** Says that the log's time has come to `ts` at least, and forgets what no decision can need any more. */
+  advance(ts: number): void {
+    this.#window.advance(ts);
+  }
+
   /** Takes the next record. */
   take(message: KafkaMessage): Outcome {
     const record = readRecord(message, this.partition, this.#partitions);

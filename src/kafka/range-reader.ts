@@ -1,11 +1,13 @@
 import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
-import type { KafkaLogSettings } from './kafka-settings.ts';
 
 const SESSION_MS = 30_000;
+/** Milliseconds between looks at whether there is something to be fetched: kafkajs sleeps where all is paused. */
+const IDLE_MS = 50;
 
 export interface RangeReaderContext {
-  readonly settings: KafkaLogSettings;
   readonly topic: string;
+  /** How many the topic has. */
+  readonly partitions: number;
   readonly group: string;
   createClient(): Kafka;
 }
@@ -74,12 +76,12 @@ export class RangeReader {
   }
 
   async #start(): Promise<Consumer> {
-    const { settings, topic, group, createClient } = this.#context;
+    const { topic, partitions, group, createClient } = this.#context;
     this.#starts += 1;
     const consumer = createClient().consumer({
       groupId: `${group}-${this.#starts}`,
       sessionTimeout: SESSION_MS,
-      maxWaitTimeInMs: settings.fetchWaitMs,
+      maxWaitTimeInMs: IDLE_MS,
       allowAutoTopicCreation: false,
       readUncommitted: true,
       retry: { retries: 3, restartOnFailure: async () => false },
@@ -87,7 +89,8 @@ export class RangeReader {
     const { GROUP_JOIN, CRASH } = consumer.events;
     const joined = new Promise<void>((resolve) => {
       consumer.on(GROUP_JOIN, () => {
-        consumer.pause([{ topic }]);
+        // By number: to pause one later would let go all the others.
+        consumer.pause([{ topic, partitions: Array.from({ length: partitions }, (_, partition) => partition) }]);
         for (const [partition, { next }] of this.#readings) this.#begin(consumer, partition, next);
         resolve();
       });

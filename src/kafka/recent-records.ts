@@ -40,6 +40,14 @@ export class RecentRecords {
     while (this.size > this.#bounds.recordsMax || this.#bytes > this.#bounds.bytesMax) this.#dropOldest();
   }
 
+  /** Forgets all: what comes next is from this offset on. */
+  restart(from: number): void {
+    this.#publications = [];
+    this.#first = 0;
+    this.#bytes = 0;
+    this.#from = from;
+  }
+
   /** Those of a room with offsets within both bounds, oldest first. */
   *ofRoom(room: string, from: number, through: number): Generator<Publication> {
     for (let place = this.#placeOf(from); place < this.#publications.length; place++) {

@@ -56,9 +56,9 @@ export class Tail {
     return this.#next;
   }
 
-  /** Consumers made so far: more than one, and Kafka or kafkajs has failed. */
-  get starts(): number {
-    return this.#starts;
+  /** Consumers that failed and were replaced. */
+  get restarts(): number {
+    return Math.max(0, this.#starts - 1);
   }
 
   start(): void {

@@ -343,6 +343,53 @@ export const METRICS = {
     signal: 'saturation',
     help: '1 while the log can be written, else 0',
   },
+  logBatches: {
+    name: 'tidegate_log_batches_total',
+    type: 'counter',
+    signal: 'traffic',
+    help: 'Batches of publishes sent to Kafka; failed: they had no answer in time, or a bad one, and were sent again',
+    labels: { result: ['sent', 'failed'] },
+  },
+  logRecords: {
+    name: 'tidegate_log_records_total',
+    type: 'counter',
+    signal: 'traffic',
+    help: 'Records that the tail has read from Kafka, by what became of them; zombie: they came behind their deadline',
+    labels: {
+      outcome: ['delivered', 'duplicate', 'zombie', 'other_epoch', 'foreign', 'newer', 'malformed'],
+    },
+  },
+  logTailRestarts: {
+    name: 'tidegate_log_tail_restarts_total',
+    type: 'counter',
+    signal: 'errors',
+    help: 'Times that reading from Kafka had to begin anew, where it was',
+  },
+  logLag: {
+    name: 'tidegate_log_lag_records',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Records that Kafka has and the tail has not read; of the embedded log 0',
+    labels: { partition: null },
+  },
+  logClockSkew: {
+    name: 'tidegate_log_clock_skew_seconds',
+    type: 'gauge',
+    signal: 'saturation',
+    help: "By how much this machine's clock and a broker's certainly differ",
+  },
+  logProducersDropped: {
+    name: 'tidegate_log_producers_dropped',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Connections to Kafka that were given up and are not gone',
+  },
+  logProducersDroppedMax: {
+    name: 'tidegate_log_producers_dropped_max',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Connections given up above which no more are made',
+  },
   draining: {
     name: 'tidegate_draining',
     type: 'gauge',

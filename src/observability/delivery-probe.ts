@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import type { Hub, Subscriber, Subscription } from '../fanout/hub.ts';
+import type { Hub } from '../fanout/hub.ts';
 import { partitionOf } from '../fanout/partition.ts';
 import type { RoomLog } from '../fanout/room-log.ts';
+import type { Subscriber, Subscription } from '../fanout/subscription.ts';
 import type { Delivery } from '../gateway/internal-server.ts';
 import { Timeout, type TimerWheel } from '../limits/timer-wheel.ts';
 import { CommandError } from '../protocol/errors.ts';

@@ -8,8 +8,8 @@ export interface MetricEntry {
   readonly signal: Signal;
   readonly help: string;
   /**
-   * Each label with its only values; null: one value for the life of the process. Never what a client may choose, such
-   * as a user, a room or an address.
+   * Each label with its only values; null: they are those of the process's settings and build. Never what a client may
+   * choose, such as a user, a room or an address.
    */
   readonly labels?: Readonly<Record<string, readonly string[] | null>>;
   /** Upper bounds of a histogram's buckets, in seconds. */

@@ -20,7 +20,21 @@ export interface MetricSources {
       readonly dedupeEntries: number;
     };
     state(): { readonly writable: boolean };
+    readonly partitions: number;
   };
+  /** null: the log is not on Kafka. */
+  readonly figures:
+    | (() => {
+        readonly outcomes: Readonly<Record<string, number>>;
+        /** By partition. */
+        readonly lags: readonly number[];
+        readonly batches: Readonly<Record<string, number>>;
+        readonly tailRestarts: number;
+        readonly skewMs: number;
+        readonly producersDropped: number;
+        readonly producersDroppedMax: number;
+      })
+    | null;
   readonly presence: { readonly userCount: number; readonly deviceCount: number; readonly roomCount: number };
   /** null: keys don't come from a URL. */
   readonly keySet: { readonly fetches: number; readonly failures: number } | null;
@@ -92,6 +106,18 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   lingeringMax: ({ bounds }) => bounds.lingeringMax,
   floodHeld: ({ tally }) => tally.floodHeld,
   logWritable: ({ log }) => Number(log.state().writable),
+  logBatches: ({ figures }) => figures?.().batches ?? noneOf(METRICS.logBatches.labels.result),
+  logRecords: ({ figures }) => figures?.().outcomes ?? noneOf(METRICS.logRecords.labels.outcome),
+  logTailRestarts: ({ figures }) => figures?.().tailRestarts ?? 0,
+  logLag: ({ log, figures }) => {
+    const lags = figures?.().lags ?? [];
+    return Array.from({ length: log.partitions }, (_, partition) => {
+      return { labels: { partition: String(partition) }, value: lags[partition] ?? 0 };
+    });
+  },
+  logClockSkew: ({ figures }) => (figures?.().skewMs ?? 0) / 1000,
+  logProducersDropped: ({ figures }) => figures?.().producersDropped ?? 0,
+  logProducersDroppedMax: ({ figures }) => figures?.().producersDroppedMax ?? 0,
   draining: ({ gateway }) => Number(gateway.draining),
   sessions: ({ gateway }) => gateway.sessions.connectedCount,
   users: ({ presence }) => presence.userCount,
@@ -101,6 +127,10 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   userWatches: ({ gateway }) => gateway.feed.userWatchCount,
   buildInfo: () => [{ labels: { version: VERSION, node_version: process.versions.node }, value: 1 }],
 };
+
+function noneOf(values: readonly string[]): Record<string, number> {
+  return Object.fromEntries(values.map((value) => [value, 0]));
+}
 
 /** Of a histogram: its distributions by the value of its label, or one with no label. */
 type Distributions = readonly { readonly label?: string; readonly distribution: Distribution }[];

@@ -1,6 +1,6 @@
 import { describe } from 'vitest';
-import { openKafkaLog } from '../../src/kafka/kafka-log.ts';
 import { KAFKA_LOG_DEFAULTS } from '../../src/kafka/kafka-settings.ts';
+import { openKafkaLog } from '../../src/kafka/open-kafka-log.ts';
 import { randomName } from '../../src/random-name.ts';
 import { KAFKA_BROKERS } from '../services/test-services.ts';
 import { describeRoomLog } from './room-log.contract.ts';
@@ -16,7 +16,6 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('on a real Kafka
       node: 'one',
       partitions,
       replicationFactor: 1,
-      minInsyncReplicas: 1,
     };
     const open = () => openKafkaLog(settings, silent);
     const first = await open();

@@ -53,7 +53,10 @@ describe('the command line', () => {
     [['token'], { TIDEGATE_JWT_SECRET: 'x' }, /--user NAME is missing/],
     [['token', '--user', 'ann', '--ttl', '5y'], { TIDEGATE_JWT_SECRET: 'x' }, /--ttl "5y" is no time/],
     [['token', '--user', 'a b'], { TIDEGATE_JWT_SECRET: 'x' }, /user: expected/],
-    [[], { TIDEGATE_REDIS_URL: 'redis://x' }, /cannot be a replica yet/],
+    [[], { TIDEGATE_REDIS_URL: 'redis://x' }, /TIDEGATE_REDIS_URL: replicas share their rooms through Kafka/],
+    [[], { TIDEGATE_KAFKA_BROKERS: 'kafka' }, /TIDEGATE_KAFKA_BROKERS: "kafka" is not valid; expected host:port/],
+    [[], { TIDEGATE_KAFKA_SASL: 'plain', TIDEGATE_KAFKA_USER: 'u' }, /go together/],
+    [[], { TIDEGATE_PREFIX: 'a b' }, /TIDEGATE_PREFIX: "a b" is not valid/],
     [[], { TIDEGATE_HOST: '0.0.0.0' }, /TIDEGATE_PUBLIC_ANONYMOUS=true/],
     [[], { TIDEGATE_TLS_CERT: '/x.pem' }, /go together/],
   ])('%j with %j is refused in words', async (args, env, message) => {

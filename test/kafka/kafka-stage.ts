@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { Kafka as Client } from 'kafkajs';
 import { Kafka } from '../../services/kafka.ts';
 import { fetchKafkaJars } from '../../services/kafka-jars.ts';
-import { type KafkaLog, openKafkaLog } from '../../src/kafka/kafka-log.ts';
+import type { KafkaLog } from '../../src/kafka/kafka-log.ts';
 import { KAFKA_LOG_DEFAULTS, type KafkaLogSettings } from '../../src/kafka/kafka-settings.ts';
+import { openKafkaLog } from '../../src/kafka/open-kafka-log.ts';
 import type { Publication } from '../../src/protocol/publication.ts';
 import { randomName } from '../../src/random-name.ts';
 import { KafkaProxy } from './kafka-proxy.ts';
@@ -17,6 +18,8 @@ const CACHE = fileURLToPath(new URL('../../.cache', import.meta.url));
 export interface OpenedLog {
   readonly log: KafkaLog;
   readonly tailed: Publication[];
+  /** Partitions in which the tail broke. */
+  readonly breaks: number[];
   /** What it told its operator. */
   readonly lines: { readonly fields: object; readonly message: string }[];
 }
@@ -71,15 +74,18 @@ export class KafkaStage {
         node: randomName(4, 'hex'),
         partitions: 4,
         replicationFactor,
-        minInsyncReplicas: Math.min(2, replicationFactor),
         ...settings,
       },
       { info: say, warn: say, error: say },
     );
     this.#logs.push(log);
     const tailed: Publication[] = [];
-    log.tail((publications) => tailed.push(...publications));
-    return { log, tailed, lines };
+    const breaks: number[] = [];
+    log.tail(
+      (publications) => tailed.push(...publications),
+      (partition) => breaks.push(partition),
+    );
+    return { log, tailed, breaks, lines };
   }
 
   /** A client that goes to the brokers through the proxies as well. */

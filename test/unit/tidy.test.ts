@@ -28,7 +28,7 @@ const web = filesUnder('web');
 const test = filesUnder('test');
 /** What runs, in the gateway and in browsers. */
 const code = [...src, ...web.filter(({ path }) => path.endsWith('.ts'))];
-const all = [...src, ...web, ...test, ...filesUnder('loadtest', 'docs')];
+const all = [...src, ...web, ...test, ...filesUnder('loadtest', 'services', 'docs')];
 
 /** Paths and lines where something stands that must not. */
 function offences(files: readonly SourceFile[], pattern: RegExp): string[] {
@@ -111,13 +111,16 @@ describe('style', () => {
 });
 
 describe('architecture', () => {
-  it('lets only the composition root and the log itself know the embedded log', () => {
-    const isEmbedded = (imported: string) => /^src\/fanout\/(embedded-[\w-]+|backup)\.ts$/.test(imported);
-    const isRoot = (path: string) => path === 'src/app.ts' || path === 'src/main.ts';
-    const others = src.filter(({ path }) => !path.startsWith('src/fanout/') && !isRoot(path));
-    expect(importers(others, isEmbedded)).toEqual([]);
-    const root = src.filter(({ path }) => path === 'src/app.ts');
-    expect(importers(root, isEmbedded)).not.toEqual([]);
+  it('lets only the composition root and the logs themselves know which log there is', () => {
+    const isOneLog = (imported: string) => /^src\/(fanout\/(embedded-[\w-]+|backup)|kafka\/[\w-]+)\.ts$/.test(imported);
+    const isRoot = (path: string) => path === 'src/open-log.ts' || path === 'src/main.ts';
+    const others = src.filter(({ path }) => !/^src\/(fanout|kafka)\//.test(path) && !isRoot(path));
+    expect(importers(others, isOneLog)).toEqual([]);
+    const root = src.filter(({ path }) => path === 'src/open-log.ts');
+    expect(importers(root, (imported) => imported.startsWith('src/kafka/'))).not.toEqual([]);
+    expect(importers(root, (imported) => imported.startsWith('src/fanout/embedded-'))).not.toEqual([]);
+    const kafka = src.filter(({ path }) => path.startsWith('src/kafka/'));
+    expect(importers(kafka, (imported) => imported.startsWith('src/fanout/embedded-'))).toEqual([]);
   });
 
   it('keeps the hub and catching up free of any one log', () => {

@@ -179,7 +179,9 @@ async function readPast(
   const reading = hub.read(room);
   try {
     const { through } = reading;
-    onPage(await log.read({ ...wanted, room, through, bytesMax: BOUNDS.pageBytesMax }), reading);
+    const page = await log.read({ ...wanted, room, through, bytesMax: BOUNDS.pageBytesMax });
+    if (reading.isBroken) throw new CommandError('unavailable', 'the log has just begun anew', OVERLOADED_RETRY_MS);
+    onPage(page, reading);
   } finally {
     reading.close();
     unshared.release(BOUNDS.pageBytesMax);

@@ -6,7 +6,8 @@ import { encodeValue, type Publication } from '../../../src/protocol/publication
 export const EPOCH = 'e1';
 
 /** A log in memory: what is appended is handed on when the test says so, and then it can be read. */
-export class FakeRoomLog implements Pick<RoomLog, 'ends' | 'partitions'> {
+export class FakeRoomLog implements Pick<RoomLog, 'ends' | 'epoch' | 'partitions'> {
+  readonly epoch = 'e';
   readonly partitions: number;
   readonly #ends: number[];
   readonly #records: Publication[] = [];

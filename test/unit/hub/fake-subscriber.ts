@@ -1,5 +1,6 @@
-import type { Subscriber } from '../../../src/fanout/hub.ts';
+import type { Subscriber } from '../../../src/fanout/subscription.ts';
 import type { Framing } from '../../../src/protocol/dialect.ts';
+import type { Gap, Position } from '../../../src/protocol/position.ts';
 
 export interface Heard {
   readonly room: string;
@@ -10,6 +11,7 @@ export interface Heard {
 export class FakeSubscriber implements Subscriber {
   readonly framing: Framing;
   readonly chunks: Buffer[] = [];
+  readonly resyncs: { readonly room: string; readonly position: Position; readonly gap: Gap | undefined }[] = [];
   waitingBytes = 0;
   readonly #onHeard: (heard: Heard) => void;
 
@@ -27,8 +29,8 @@ export class FakeSubscriber implements Subscriber {
     for (const heard of this.#decode(chunk)) this.#onHeard(heard);
   }
 
-  resync(): void {
-    throw new Error('the hub does not resync');
+  resync(room: string, position: Position, gap: Gap | undefined): void {
+    this.resyncs.push({ room, position, gap });
   }
 
   #decode(chunk: Buffer): Heard[] {

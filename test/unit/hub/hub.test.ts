@@ -15,7 +15,7 @@ let ticks = 0;
 const ends = [-1];
 
 function newHub(settings: Partial<HubSettings> = {}): Hub {
-  return new Hub({ partitions: 1, ends: () => ends }, { ...SETTINGS, ...settings }, () => {
+  return new Hub({ epoch: 'e', partitions: 1, ends: () => ends }, { ...SETTINGS, ...settings }, () => {
     ticks += 1;
     loop.nowMs += tickMs;
   });
@@ -260,5 +260,39 @@ describe('a reading', () => {
     ends[0] = 6;
     const again = hub.read('a');
     expect([offsets(again), again.arrived().complete]).toEqual([[], true]);
+  });
+});
+
+describe('a tail that breaks', () => {
+  it('tells who is live in its partition that their place is lost, behind what they were given', () => {
+    const hub = newHub();
+    const live = new FakeSubscriber(ndjsonDialect.framing);
+    const other = new FakeSubscriber(ndjsonDialect.framing);
+    const subscription = hub.subscribe(live, 'a');
+    subscription.goLive(-1);
+    const catchingUp = hub.subscribe(other, 'a');
+    catchingUp.catchUp(3);
+    const before = hub.read('a');
+    hub.receive([publication('a', 4)]);
+    ends[0] = 9;
+    hub.break(0);
+    expect(live.heard).toEqual([{ room: 'a', offset: 4 }]);
+    expect(live.resyncs).toEqual([{ room: 'a', position: { epoch: 'e', offset: 9 }, gap: undefined }]);
+    expect(other.resyncs).toEqual([]);
+    expect([subscription.state, catchingUp.state]).toEqual(['suspended', 'catching-up']);
+    hub.receive([publication('a', 10)]);
+    loop.advance(0);
+    expect(live.heard).toHaveLength(1);
+    // What was read before is of no use to anybody.
+    expect(before.isBroken).toBe(true);
+    expect(hub.read('a').isBroken).toBe(false);
+  });
+
+  it('is nothing to the rooms of other partitions', () => {
+    const hub = newHub();
+    const live = new FakeSubscriber(ndjsonDialect.framing);
+    hub.subscribe(live, 'a').goLive(-1);
+    hub.break(1);
+    expect(live.resyncs).toEqual([]);
   });
 });

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type CaughtUp, continueToPresent, newestToPresent, type PageBounds } from '../../../src/fanout/catch-up.ts';
-import { Hub, type HubSettings, type Reading, type Subscription } from '../../../src/fanout/hub.ts';
+import { Hub, type HubSettings, type Reading } from '../../../src/fanout/hub.ts';
+import type { Subscription } from '../../../src/fanout/subscription.ts';
 import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
 import { FakeLoop } from './fake-loop.ts';
 import { at, FakeRoomLog } from './fake-room-log.ts';

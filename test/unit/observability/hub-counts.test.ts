@@ -15,7 +15,7 @@ function publication(room: string, offset: number, ts = Date.now()): Publication
 
 function open(onTick = () => {}) {
   const tally = new Tally();
-  return { tally, hub: new Hub({ partitions: 1, ends: () => [-1] }, SETTINGS, onTick, tally) };
+  return { tally, hub: new Hub({ epoch: 'e', partitions: 1, ends: () => [-1] }, SETTINGS, onTick, tally) };
 }
 
 const total = ({ counts }: { counts: readonly number[] }) => counts.reduce((sum, count) => sum + count, 0);

@@ -1,0 +1,10 @@
+import { KAFKA_LOG_DEFAULTS } from './src/kafka/kafka-settings.ts';
+import { openKafkaLog } from './src/kafka/open-kafka-log.ts';
+const say = (l: string) => (f: object, m: string) => console.log(((performance.now())|0), l, m, JSON.stringify(f).slice(0, 300));
+const t = performance.now();
+const log = await openKafkaLog({ ...KAFKA_LOG_DEFAULTS, brokers: [process.argv[2]!], prefix: 'dbg' + Date.now(), node: 'one', partitions: 4, replicationFactor: 1 }, { info: say('info'), warn: say('warn'), error: say('error') });
+console.log('opened', performance.now() - t, log.epoch);
+log.tail((p) => console.log('tail', p.map((x) => x.offset)));
+console.log(await log.append({ room: 'r', from: 'u', mid: 'm', data: '1' }), performance.now() - t);
+console.log(await log.append({ room: 'r', from: 'u', mid: 'm2', data: '1' }), performance.now() - t);
+const t2 = performance.now(); await log.close(); console.log('closed', performance.now() - t2);

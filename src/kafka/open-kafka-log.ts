@@ -1,0 +1,43 @@
+import type { LogLines } from '../fanout/log-lines.ts';
+import { randomName } from '../random-name.ts';
+import { createClient } from './kafka-client.ts';
+import { KafkaLog } from './kafka-log.ts';
+import { KafkaMeta } from './kafka-meta.ts';
+import type { KafkaLogSettings } from './kafka-settings.ts';
+import { connectAdmin, ensureTopics, metaTopic, roomsTopic, type TopicSpec } from './kafka-topics.ts';
+import { RangeReader } from './range-reader.ts';
+import { TopicOffsets } from './topic-offsets.ts';
+
+/**
+ * Opens the log of rooms in a Kafka cluster, making its topics where there are none, and resolves when all that
+ * decisions need is known.
+ *
+ * @throws KafkaSetupError if Kafka can't be reached, or what is there is not as it must be
+ */
+export async function openKafkaLog(settings: KafkaLogSettings, logger: LogLines): Promise<KafkaLog> {
+  const client = createClient(settings, logger);
+  const admin = client.admin({ retry: { retries: 3 } });
+  await connectAdmin(admin, settings);
+  const group = `${settings.prefix}-${settings.node}-${randomName(6, 'base64url')}`;
+  const readerOf = ({ name, partitions }: TopicSpec, purpose: string) =>
+    new RangeReader({
+      ...{ topic: name, partitions },
+      group: `${group}-${purpose}`,
+      createClient: () => createClient(settings, logger),
+    });
+  const metaReader = readerOf(metaTopic(settings), 'meta');
+  const meta = new KafkaMeta(client, metaReader, settings);
+  const reader = readerOf(roomsTopic(settings), 'past');
+  try {
+    await ensureTopics(admin, settings);
+    const offsets = new TopicOffsets(admin, roomsTopic(settings).name);
+    const { end } = await offsets.fetch();
+    const incarnation = await meta.agree(end);
+    const log = new KafkaLog({ settings, logger, admin, meta, reader, group, incarnation, offsets }, end);
+    await log.start();
+    return log;
+  } catch (error) {
+    await Promise.all([admin.disconnect(), reader.close(), meta.close()]);
+    throw error;
+  }
+}
