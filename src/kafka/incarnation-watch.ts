@@ -2,7 +2,7 @@ import type { LogLines } from '../fanout/log-lines.ts';
 import { kafkaTypeOf } from './kafka-error.ts';
 import type { Incarnation, KafkaMeta } from './kafka-meta.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
-import type { TopicOffsets } from './topic-offsets.ts';
+import type { Offsets, TopicOffsets } from './topic-offsets.ts';
 
 export interface IncarnationWatchContext {
   readonly settings: KafkaLogSettings;
@@ -14,6 +14,8 @@ export interface IncarnationWatchContext {
   incarnation(): Incarnation;
   /** By partition: the offset behind the last record that this replica has read. */
   next(): readonly number[];
+  /** By partition: the offset of the first record that it has. */
+  seen(first: readonly number[]): void;
   /** Makes those that are not there. */
   ensureTopics(): Promise<void>;
   /** Another one is agreed on. */
@@ -29,6 +31,7 @@ export class IncarnationWatch {
   #timer: NodeJS.Timeout | null = null;
   #looking: Promise<void> | null = null;
   #refusal: string | undefined;
+  #seemsLostSinceMs: number | null = null;
   #checkpoint: readonly number[] = [];
   #checkpointAtMs = Number.NEGATIVE_INFINITY;
 
@@ -62,27 +65,41 @@ export class IncarnationWatch {
   }
 
   async #look(): Promise<void> {
-    const { topic, settings, meta, incarnation, next, ensureTopics, renew } = this.#context;
-    const end = await this.#ends();
+    const { topic, settings, meta, incarnation, next, seen, ensureTopics, renew } = this.#context;
+    // As it was before the question: what is read meanwhile may be newer than the answer.
+    const read = [...next()];
+    const offsets = await this.#offsets();
+    const end = offsets?.end ?? null;
     if (end !== null && end.length !== settings.partitions) {
       this.#refuse(`the topic ${topic} has ${end.length} partitions, not ${settings.partitions}`);
       return;
     }
     this.#refuse(undefined);
-    if (end === null || next().some((offset, partition) => offset > (end[partition] ?? 0))) {
+    if (this.#isLost(end === null || read.some((offset, partition) => offset > (end[partition] ?? 0)))) {
       await ensureTopics();
       await renew(await meta.renew(incarnation()));
+      this.#seemsLostSinceMs = null;
       return;
     }
+    if (this.#seemsLostSinceMs !== null) return;
+    seen(offsets?.first ?? []);
     const newest = await meta.newest();
     if (newest !== undefined && newest.generation > incarnation().generation) await renew(newest);
-    else await this.#say(end);
+    else await this.#say(end ?? []);
+  }
+
+  /** A new leader may know less than has been read already, until its followers have told it that they have it too. */
+  #isLost(seemsLost: boolean): boolean {
+    if (!seemsLost) this.#seemsLostSinceMs = null;
+    else this.#seemsLostSinceMs ??= performance.now();
+    const sinceMs = this.#seemsLostSinceMs;
+    return sinceMs !== null && performance.now() - sinceMs >= this.#context.settings.lostAfterMs;
   }
 
   /** null: there is no such topic. */
-  async #ends(): Promise<readonly number[] | null> {
+  async #offsets(): Promise<Offsets | null> {
     try {
-      return (await this.#context.offsets.fetch()).end;
+      return await this.#context.offsets.fetch();
     } catch (error) {
       if (kafkaTypeOf(error) === 'UNKNOWN_TOPIC_OR_PARTITION') return null;
       throw error;

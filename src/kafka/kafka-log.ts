@@ -14,7 +14,7 @@ import type { KafkaLogFigures } from './kafka-log-figures.ts';
 import type { Incarnation, KafkaMeta } from './kafka-meta.ts';
 import { KafkaPages } from './kafka-pages.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
-import { ensureTopics, roomsTopic } from './kafka-topics.ts';
+import { ensureTopicsAnew, roomsTopic } from './kafka-topics.ts';
 import { Lanes } from './lanes.ts';
 import { Leaders } from './leaders.ts';
 import { PartitionAppends } from './partition-appends.ts';
@@ -121,11 +121,11 @@ export class KafkaLog implements ServedLog, TailSink {
       epoch: () => this.epoch,
     });
     this.#watch = new IncarnationWatch({
-      ...{ settings, offsets, meta, logger },
-      topic: this.#topic,
+      ...{ settings, offsets, meta, logger, topic: this.#topic },
       incarnation: () => this.#incarnation,
       next: () => this.#tail?.next ?? [],
-      ensureTopics: () => ensureTopics(admin, settings),
+      seen: (first) => this.#tail?.seen(first),
+      ensureTopics: () => ensureTopicsAnew(createClient(settings, logger), settings),
       renew: (incarnation) => this.#renew(incarnation),
     });
     this.#pages = new KafkaPages({
@@ -174,7 +174,7 @@ export class KafkaLog implements ServedLog, TailSink {
         logger: this.#logger,
         createClient: () => createClient(this.#settings, this.#logger),
         // As it is now: what was known before records were deleted is of no use.
-        firstOffset: async (partition) => (await this.#offsets.fetch()).first[partition] ?? 0,
+        firstOffsets: async () => (await this.#offsets.fetch()).first,
       },
       from,
       this,
@@ -279,6 +279,7 @@ export class KafkaLog implements ServedLog, TailSink {
   onGone(partition: number, through: number): void {
     this.#logger.error({ partition, through }, 'records were deleted from Kafka before this replica had read them');
     this.#recent[partition]?.restart(through + 1);
+    this.#appends[partition]?.lost();
     this.#onBreak?.(partition);
     this.#lookWhetherWarm();
   }
@@ -309,9 +310,8 @@ export class KafkaLog implements ServedLog, TailSink {
   /** Deadlines are only as good as clocks are. */
   #clockComplaint(): string | undefined {
     const { skewMs } = this.#clocks;
-    return skewMs <= this.#settings.skewMsMax
-      ? undefined
-      : `this machine's clock and a broker's differ by ${skewMs} ms`;
+    if (skewMs <= this.#settings.skewMsMax) return undefined;
+    return `this machine's clock and a broker's differ by ${skewMs} ms`;
   }
 
   #refusalOfAll(): string | undefined {

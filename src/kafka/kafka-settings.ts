@@ -55,6 +55,8 @@ export interface KafkaLogSettings {
   readonly fetchStuckMs: number;
   /** Milliseconds between looks at whether the topic is still the same (5,000). */
   readonly watchMs: number;
+  /** Milliseconds for which it must have seemed lost until it is taken to be (15,000). */
+  readonly lostAfterMs: number;
   /** Milliseconds between two notes of how far it has come (60,000). */
   readonly checkpointMs: number;
   /** Publications, and bytes of values, kept in memory for reads, over all partitions (100,000, 64 MiB). */
@@ -91,6 +93,7 @@ export const KAFKA_LOG_DEFAULTS = {
   fetchWaitMs: 250,
   fetchStuckMs: 10_000,
   watchMs: 5_000,
+  lostAfterMs: 15_000,
   checkpointMs: 60_000,
   recentRecordsMax: 100_000,
   recentBytesMax: 64 * 1024 * 1024,

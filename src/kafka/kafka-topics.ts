@@ -1,4 +1,4 @@
-import type { Admin } from 'kafkajs';
+import type { Admin, Kafka } from 'kafkajs';
 import type { KafkaLogSettings } from './kafka-settings.ts';
 
 /** Kafka, or what is in it, is not as the log needs it; the message says what to do. */
@@ -92,6 +92,13 @@ export async function ensureTopics(admin: Admin, settings: KafkaLogSettings): Pr
     }
   }
   for (const spec of specs) await verifyTopic(admin, spec, settings);
+}
+
+/** The same where they may be gone: an admin that has known a topic can't make it again, as it asks for it first. */
+export async function ensureTopicsAnew(client: Kafka, settings: KafkaLogSettings): Promise<void> {
+  const admin = client.admin();
+  await connectAdmin(admin, settings);
+  await ensureTopics(admin, settings).finally(() => admin.disconnect());
 }
 
 async function verifyTopic(admin: Admin, spec: TopicSpec, settings: KafkaLogSettings): Promise<void> {

@@ -94,11 +94,11 @@ export class PartitionAppends {
     this.queue.succeed(outcomes);
   }
 
-  /** What is under way went into a log that is lost. */
+  /** What is under way does not come back through the tail, even if it is there. */
   lost(): void {
     if (this.#batch.length === 0) return;
     this.#end();
-    this.queue.fail(() => unknownOutcome('the log has begun anew'));
+    this.queue.fail(() => unknownOutcome('the records of that time are lost'));
   }
 
   /** Applies the deadlines; called from time to time. */

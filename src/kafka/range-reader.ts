@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
 
 const SESSION_MS = 30_000;
 /** Milliseconds between looks at whether there is something to be fetched: kafkajs sleeps where all is paused. */
 const IDLE_MS = 50;
+const RESTART_MS = 200;
 
 export interface RangeReaderContext {
   readonly topic: string;
@@ -43,13 +45,14 @@ export class RangeReader {
   async read(partition: number, from: number, visit: Reading['visit'], timeoutMs: number): Promise<void> {
     if (this.#readings.has(partition)) throw new Error(`partition ${partition} is being read already`);
     let timer: NodeJS.Timeout | undefined;
+    const deadlineMs = performance.now() + timeoutMs;
     const over = new Promise<void>((resolve, reject) => {
       const end = (error?: Error) => (error === undefined ? resolve() : reject(error));
       this.#readings.set(partition, { next: from, visit, end });
       timer = setTimeout(() => end(new Error(`not read within ${timeoutMs} ms`)), timeoutMs);
     });
     try {
-      const consumer = await Promise.race([this.#started(), over.then(() => undefined)]);
+      const consumer = await Promise.race([this.#startedBy(deadlineMs), over.then(() => undefined)]);
       if (consumer !== undefined) this.#begin(consumer, partition, from);
       await over;
     } finally {
@@ -75,6 +78,18 @@ export class RangeReader {
     return this.#consumer;
   }
 
+  /** Of a broker that has just begun, groups are not to be had for a moment, and kafkajs gives up at once. */
+  async #startedBy(deadlineMs: number): Promise<Consumer> {
+    for (;;) {
+      try {
+        return await this.#started();
+      } catch (error) {
+        if (this.#closed || performance.now() + RESTART_MS > deadlineMs) throw error;
+        await sleep(RESTART_MS);
+      }
+    }
+  }
+
   async #start(): Promise<Consumer> {
     const { topic, partitions, group, createClient } = this.#context;
     this.#starts += 1;
@@ -95,7 +110,16 @@ export class RangeReader {
         resolve();
       });
     });
+    let isUp = false;
+    let refuse: (error: Error) => void = () => {};
+    // `run` resolves all the same.
+    const refused = new Promise<never>((_, reject) => {
+      refuse = reject;
+    });
+    refused.catch(() => {});
     consumer.on(CRASH, ({ payload }) => {
+      refuse(payload.error);
+      if (!isUp) return;
       this.#consumer = null;
       for (const { end } of this.#readings.values()) end(payload.error);
     });
@@ -108,7 +132,8 @@ export class RangeReader {
         await heartbeat();
       },
     });
-    await joined;
+    await Promise.race([joined, refused]);
+    isUp = true;
     return consumer;
   }
 

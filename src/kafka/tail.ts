@@ -21,8 +21,8 @@ export interface TailContext {
   readonly group: string;
   readonly logger: LogLines;
   createClient(): Kafka;
-  /** The offset of the first record that a partition still has. */
-  firstOffset(partition: number): Promise<number>;
+  /** By partition: the offset of the first record that it has now. */
+  firstOffsets(): Promise<readonly number[]>;
 }
 
 /**
@@ -91,7 +91,7 @@ export class Tail {
     const isCurrent = (): boolean => this.#consumer === consumer && !this.#stopped;
     const { GROUP_JOIN, FETCH_START, FETCH, CRASH } = consumer.events;
     consumer.on(GROUP_JOIN, () => {
-      for (const [partition, offset] of this.#next.entries()) seek(consumer, topic, partition, offset);
+      for (const partition of this.#next.keys()) this.#seek(consumer, partition);
     });
     consumer.on(FETCH_START, ({ payload }) => {
       this.#heardAtMs = performance.now();
@@ -130,22 +130,31 @@ export class Tail {
 
   /** What came was not what follows: kafkajs has gone on elsewhere, or records are gone. */
   async #repair(consumer: Consumer, partition: number): Promise<void> {
-    const { topic, logger, firstOffset } = this.#context;
+    const { logger, firstOffsets } = this.#context;
     this.#repairing.add(partition);
     try {
-      const first = await firstOffset(partition);
-      const expected = this.#next[partition] ?? 0;
-      if (first > expected) {
-        this.#next[partition] = first;
-        this.#sink.onGone(partition, first - 1);
-      }
-      logger.warn({ partition, offset: this.#next[partition], first }, 'the tail was put back to where it was');
-      seek(consumer, topic, partition, this.#next[partition] ?? 0);
+      this.seen(await firstOffsets());
+      logger.warn({ partition, offset: this.#next[partition] }, 'the tail was put back to where it was');
+      this.#seek(consumer, partition);
     } catch (error) {
       this.#replace((error as Error).message);
     } finally {
       this.#repairing.delete(partition);
     }
+  }
+
+  /** Partitions were seen to begin at these offsets: what lies before them does not come any more. */
+  seen(first: readonly number[]): void {
+    for (const [partition, offset] of first.entries()) {
+      if (offset <= (this.#next[partition] ?? 0)) continue;
+      this.#next[partition] = offset;
+      this.#sink.onGone(partition, offset - 1);
+      if (this.#consumer !== null) this.#seek(this.#consumer, partition);
+    }
+  }
+
+  #seek(consumer: Consumer, partition: number): void {
+    consumer.seek({ topic: this.#context.topic, partition, offset: String(this.#next[partition] ?? 0) });
   }
 
   #look(): void {
@@ -167,8 +176,4 @@ export class Tail {
       void this.#start();
     }, RESTART_MS);
   }
-}
-
-function seek(consumer: Consumer, topic: string, partition: number, offset: number): void {
-  consumer.seek({ topic, partition, offset: String(offset) });
 }

@@ -66,7 +66,7 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('three brokers',
       const { acked } = published[index] as Published;
       expect(acked.length).toBeGreaterThan(10);
       for (const { tailed } of [one, two]) {
-        await expect.poll(() => midsIn(room, tailed).length, { timeout: 15_000 }).toBeGreaterThanOrEqual(acked.length);
+        await expect.poll(() => midsIn(room, tailed).length, { timeout: 30_000 }).toBeGreaterThanOrEqual(acked.length);
         expect(midsIn(room, tailed)).toEqual(acked);
       }
     }

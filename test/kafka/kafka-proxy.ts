@@ -93,6 +93,8 @@ class Link {
     broker.on('end', () => client.end());
     for (const socket of [client, broker]) socket.on('error', () => {});
     this.closed = new Promise((resolve) => broker.once('close', () => resolve()));
+    // A broker that is not there refuses: it is not to look like one that hangs.
+    broker.once('close', () => client.destroy());
     // What is held is for the broker, whatever has become of the client.
     client.once('close', () => this.#requests.end());
   }
