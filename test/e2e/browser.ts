@@ -43,7 +43,7 @@ export class ChatPage {
     page.on('websocket', (socket) => this.hosts.add(new URL(socket.url()).host));
   }
 
-  /** Reloads once the service worker is there: the browser complains of one whose fetch ends with its page. */
+  /** Reloads once the service worker is there, so that none is being fetched meanwhile. */
   async reload(): Promise<void> {
     await this.page.evaluate('navigator.serviceWorker.ready.then(() => true)');
     await this.page.reload();
