@@ -32,6 +32,7 @@ export class IncarnationWatch {
   #looking: Promise<void> | null = null;
   #refusal: string | undefined;
   #seemsLostSinceMs: number | null = null;
+  #lostEpoch: string | undefined;
   #checkpoint: readonly number[] = [];
   #checkpointAtMs = Number.NEGATIVE_INFINITY;
 
@@ -59,6 +60,12 @@ export class IncarnationWatch {
       });
   }
 
+  /** The topic of that epoch is known to be gone. */
+  lost(epoch: string): void {
+    this.#lostEpoch = epoch;
+    this.look();
+  }
+
   async stop(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     await this.#looking;
@@ -81,15 +88,19 @@ export class IncarnationWatch {
       this.#seemsLostSinceMs = null;
       return;
     }
-    if (this.#seemsLostSinceMs !== null) return;
-    seen(offsets?.first ?? []);
     const newest = await meta.newest();
-    if (newest !== undefined && newest.generation > incarnation().generation) await renew(newest);
-    else await this.#say(end ?? []);
+    if (newest !== undefined && newest.generation > incarnation().generation) {
+      await renew(newest);
+      this.#seemsLostSinceMs = null;
+    } else if (this.#seemsLostSinceMs === null) {
+      seen(offsets?.first ?? []);
+      await this.#say(end ?? []);
+    }
   }
 
   /** A new leader may know less than has been read already, until its followers have told it that they have it too. */
   #isLost(seemsLost: boolean): boolean {
+    if (this.#context.incarnation().epoch === this.#lostEpoch) return true;
     if (!seemsLost) this.#seemsLostSinceMs = null;
     else this.#seemsLostSinceMs ??= performance.now();
     const sinceMs = this.#seemsLostSinceMs;

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Admin, KafkaMessage } from 'kafkajs';
 import { AppendLoad, midConflict, overloaded } from '../fanout/append-queue.ts';
 import { dataHash, dedupeId } from '../fanout/dedupe.ts';
@@ -14,7 +15,7 @@ import type { KafkaLogFigures } from './kafka-log-figures.ts';
 import type { Incarnation, KafkaMeta } from './kafka-meta.ts';
 import { KafkaPages } from './kafka-pages.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
-import { ensureTopicsAnew, roomsTopic } from './kafka-topics.ts';
+import { ensureTopicsAnew, onceKnown, roomsTopic } from './kafka-topics.ts';
 import { Lanes } from './lanes.ts';
 import { Leaders } from './leaders.ts';
 import { PartitionAppends } from './partition-appends.ts';
@@ -27,6 +28,8 @@ import type { Offsets, TopicOffsets } from './topic-offsets.ts';
 /** Milliseconds between looks at deadlines: how exact they are. */
 const TICK_MS = 100;
 const FIND_MS_MAX = 10_000;
+/** Milliseconds that connections may take to close in good order; they may as well hang. */
+const CLOSE_MS_MAX = 2_000;
 
 export interface KafkaLogParts {
   readonly settings: KafkaLogSettings;
@@ -119,6 +122,8 @@ export class KafkaLog implements ServedLog, TailSink {
       leaderOf: (partition) => this.#leaders.of(partition),
       refreshLeaders: () => this.#leaders.refresh(),
       epoch: () => this.epoch,
+      readUpTo: (partition) => this.#tail?.next[partition] ?? 0,
+      onLost: (epoch) => this.#watch.lost(epoch),
     });
     this.#watch = new IncarnationWatch({
       ...{ settings, offsets, meta, logger, topic: this.#topic },
@@ -144,8 +149,8 @@ export class KafkaLog implements ServedLog, TailSink {
 
   /** Reads what the first decisions need, and all behind it. */
   async start(): Promise<void> {
-    await this.#leaders.refresh();
-    const offsets = await this.#offsets.fetch();
+    await this.#leaders.start();
+    const offsets = await onceKnown(() => this.#offsets.fetch());
     const from = await Promise.all(this.#appends.map(({ partition }) => this.#warmFrom(partition, offsets)));
     this.#begin(from);
     this.#ticker = setInterval(() => this.#tick(), TICK_MS).unref();
@@ -298,6 +303,10 @@ export class KafkaLog implements ServedLog, TailSink {
     }
     if (this.#ticker !== null) clearInterval(this.#ticker);
     this.#leaders.close();
+    await Promise.race([this.#disconnect(), delay(CLOSE_MS_MAX)]);
+  }
+
+  async #disconnect(): Promise<void> {
     await this.#watch.stop();
     await Promise.all([this.#lanes.close(), this.#tail?.stop(), this.#reader.close(), this.#meta.close()]);
     await this.#admin.disconnect().catch(() => {});

@@ -51,6 +51,11 @@ export interface KafkaLogSettings {
 
   /** Milliseconds that a broker holds a fetch that finds nothing (250). */
   readonly fetchWaitMs: number;
+  /**
+   * Milliseconds between signs of life to the tail's group (90,000), less than 300,000. kafkajs reads nothing until
+   * they are answered, and the group is of no use: the more seldom, the less a broker matters that only coordinates it.
+   */
+  readonly heartbeatMs: number;
   /** Milliseconds without an answer to a fetch after which the consumer is made anew (10,000). */
   readonly fetchStuckMs: number;
   /** Milliseconds between looks at whether the topic is still the same (5,000). */
@@ -91,6 +96,7 @@ export const KAFKA_LOG_DEFAULTS = {
   retryMs: 100,
   producersDroppedMax: 4,
   fetchWaitMs: 250,
+  heartbeatMs: 90_000,
   fetchStuckMs: 10_000,
   watchMs: 5_000,
   lostAfterMs: 15_000,

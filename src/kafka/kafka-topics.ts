@@ -1,4 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Admin, Kafka } from 'kafkajs';
+import { kafkaTypeOf } from './kafka-error.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
 
 /** Kafka, or what is in it, is not as the log needs it; the message says what to do. */
@@ -16,6 +18,9 @@ export interface TopicSpec {
 /** Kafka's number for a topic among what has settings; kafkajs' own name for it can't be imported by a module. */
 const TOPIC_RESOURCE = 2;
 const TOPIC_EXISTS = 'TOPIC_ALREADY_EXISTS';
+const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION';
+const BECOMES_KNOWN_MS_MAX = 15_000;
+const BECOMES_KNOWN_POLL_MS = 50;
 
 /** @throws KafkaSetupError */
 export async function connectAdmin(admin: Admin, { brokers }: KafkaLogSettings): Promise<void> {
@@ -85,13 +90,30 @@ export async function ensureTopics(admin: Admin, settings: KafkaLogSettings): Pr
     try {
       await admin.createTopics({
         topics: [{ topic: name, numPartitions: partitions, replicationFactor, configEntries }],
-        waitForLeaders: true,
+        // It may ask a broker that has not heard of the topic yet, and gives up then.
+        waitForLeaders: false,
       });
     } catch (error) {
       if (!isAlreadyThere(error)) throw setupError(name, error as Error);
     }
   }
-  for (const spec of specs) await verifyTopic(admin, spec, settings);
+  for (const spec of specs) await onceKnown(() => verifyTopic(admin, spec, settings));
+}
+
+/**
+ * Does something with topics that may just have been made: brokers learn of them one after the other, and each is
+ * asked at random.
+ */
+export async function onceKnown<T>(work: () => Promise<T>): Promise<T> {
+  const endMs = performance.now() + BECOMES_KNOWN_MS_MAX;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (kafkaTypeOf(error) !== UNKNOWN_TOPIC || performance.now() > endMs) throw error;
+      await delay(BECOMES_KNOWN_POLL_MS);
+    }
+  }
 }
 
 /** The same where they may be gone: an admin that has known a topic can't make it again, as it asks for it first. */

@@ -26,12 +26,19 @@ export interface LanesContext {
   /** A partition's leader may have changed. */
   refreshLeaders(): Promise<void>;
   epoch(): string;
+  /** Of a partition: the offset behind the last record that was read. */
+  readUpTo(partition: number): number;
+  /** Records were appended where others of that epoch have been read already: its topic is gone. */
+  onLost(epoch: string): void;
 }
 
 /** What a lane has sent and not been answered. */
 interface Sent {
-  readonly partition: PartitionAppends;
+  readonly appends: PartitionAppends;
   readonly records: number;
+  readonly epoch: string;
+  /** What had been read of the partition by then. */
+  readonly readUpTo: number;
 }
 
 /**
@@ -93,7 +100,7 @@ export class Lanes {
   }
 
   async #send(lane: Lane): Promise<void> {
-    const { settings, topic, clocks, refreshLeaders } = this.#context;
+    const { settings, topic, refreshLeaders } = this.#context;
     const sent: Sent[] = [];
     const messages = this.#takeFor(lane, sent);
     if (messages.length === 0) return;
@@ -105,8 +112,8 @@ export class Lanes {
       const tookMs = performance.now() - startedMs;
       lane.sent(messages.length);
       this.batches.sent += 1;
-      for (const time of timesOf(answers)) clocks.learn(lane.leader, time, tookMs);
-      for (const { partition } of sent) partition.acknowledged();
+      this.#learn(lane, answers, tookMs, sent);
+      for (const { appends } of sent) appends.acknowledged();
     } catch (error) {
       this.batches.failed += 1;
       if (error instanceof LateAnswer && lane.producer !== null) {
@@ -118,19 +125,32 @@ export class Lanes {
     }
   }
 
+  #learn(lane: Lane, answers: readonly RecordMetadata[], tookMs: number, sent: readonly Sent[]): void {
+    const { clocks, onLost } = this.#context;
+    for (const { partition, baseOffset, logAppendTime } of answers) {
+      const time = Number(logAppendTime ?? -1);
+      if (time >= 0) clocks.learn(lane.leader, time, tookMs);
+      const request = sent.find(({ appends }) => appends.partition === partition);
+      if (request !== undefined && Number(baseOffset) < request.readUpTo) onLost(request.epoch);
+    }
+  }
+
   #takeFor(lane: Lane, sent: Sent[]) {
-    const { settings, clocks, epoch } = this.#context;
+    const { settings, clocks, epoch, readUpTo } = this.#context;
     let records = settings.batchRecordsMax;
     let bytes = settings.batchBytesMax;
     const deadlineMs = clocks.now(lane.leader) + settings.recordLifeMs;
-    return this.#readyOf(lane).flatMap((partition) => {
+    const stamped = epoch();
+    return this.#readyOf(lane).flatMap((appends) => {
       if (records <= 0 || bytes <= 0) return [];
-      const appends = partition.take(records, bytes, deadlineMs);
-      records -= appends.length;
-      for (const { value } of appends) bytes -= value.length;
-      if (appends.length > 0) sent.push({ partition, records: appends.length });
-      const stamp = { epoch: epoch(), node: settings.node, deadlineMs: partition.deadlineMs };
-      return appends.map((append) => encodeRecord(append, partition.partition, stamp));
+      const batch = appends.take(records, bytes, deadlineMs);
+      records -= batch.length;
+      for (const { value } of batch) bytes -= value.length;
+      const { partition } = appends;
+      const request = { appends, records: batch.length, epoch: stamped, readUpTo: readUpTo(partition) };
+      if (batch.length > 0) sent.push(request);
+      const stamp = { epoch: stamped, node: settings.node, deadlineMs: appends.deadlineMs };
+      return batch.map((append) => encodeRecord(append, partition, stamp));
     });
   }
 
@@ -139,13 +159,13 @@ export class Lanes {
     const records = sent.reduce((sum, each) => sum + each.records, 0);
     logger.warn({ records, error: error.message }, 'records could not be sent to Kafka');
     const isFinal = sent.length === 1 && NEVER.includes(kafkaTypeOf(error) ?? '');
-    for (const { partition } of sent) {
-      if (isFinal) partition.refused(() => new CommandError('unavailable', `Kafka refuses: ${error.message}`));
-      else partition.failed(settings.retryMs);
+    for (const { appends } of sent) {
+      if (isFinal) appends.refused(() => new CommandError('unavailable', `Kafka refuses: ${error.message}`));
+      else appends.failed(settings.retryMs);
     }
     // Nothing else may wake the lane by then.
     setTimeout(() => {
-      for (const { partition } of sent) this.wake(partition.partition);
+      for (const { appends } of sent) this.wake(appends.partition);
     }, settings.retryMs).unref();
   }
 
@@ -222,8 +242,4 @@ async function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
     clearTimeout(timer);
     promise.catch(() => {});
   }
-}
-
-function timesOf(answers: readonly RecordMetadata[]): number[] {
-  return answers.map(({ logAppendTime }) => Number(logAppendTime ?? -1)).filter((time) => time >= 0);
 }

@@ -1,8 +1,9 @@
 import type { Admin } from 'kafkajs';
 import type { LogLines } from '../fanout/log-lines.ts';
 
-/** Milliseconds between looks at who leads what, if nothing fails. */
+/** Milliseconds between looks at who leads what: where all partitions have leaders, and where that is not known. */
 const LOOK_MS = 5_000;
+const LOOK_AGAIN_MS = 250;
 /** Milliseconds for which an answer is good enough where something failed. */
 const FRESH_MS = 200;
 
@@ -12,7 +13,10 @@ export class Leaders {
   readonly #topic: string;
   readonly #logger: LogLines;
   readonly #onChange: () => void;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | null = null;
+  #closed = false;
+  /** Whether the last answer had leaders for all partitions. */
+  #isKnown = false;
   #leaders = new Map<number, number>();
   #asking: Promise<void> | null = null;
   #askedAtMs = Number.NEGATIVE_INFINITY;
@@ -22,7 +26,13 @@ export class Leaders {
     this.#topic = topic;
     this.#logger = logger;
     this.#onChange = onChange;
-    this.#timer = setInterval(() => void this.refresh(), LOOK_MS).unref();
+  }
+
+  /** Looks now, and from then on. */
+  async start(): Promise<void> {
+    await this.refresh();
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => void this.start(), this.#isKnown ? LOOK_MS : LOOK_AGAIN_MS).unref();
   }
 
   /** A broker's id; undefined: none is known to lead the partition. */
@@ -40,13 +50,17 @@ export class Leaders {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
   }
 
   async #ask(): Promise<void> {
+    this.#isKnown = false;
     try {
       const { topics } = await this.#admin.fetchTopicMetadata({ topics: [this.#topic] });
-      const known = topics[0]?.partitions.filter(({ leader }) => leader >= 0) ?? [];
+      const partitions = topics[0]?.partitions ?? [];
+      const known = partitions.filter(({ leader }) => leader >= 0);
+      this.#isKnown = known.length > 0 && known.length === partitions.length;
       this.#leaders = new Map(known.map(({ partitionId, leader }) => [partitionId, leader]));
       this.#askedAtMs = performance.now();
       this.#onChange();

@@ -4,7 +4,7 @@ import { createClient } from './kafka-client.ts';
 import { KafkaLog } from './kafka-log.ts';
 import { KafkaMeta } from './kafka-meta.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
-import { connectAdmin, ensureTopics, metaTopic, roomsTopic, type TopicSpec } from './kafka-topics.ts';
+import { connectAdmin, ensureTopics, metaTopic, onceKnown, roomsTopic, type TopicSpec } from './kafka-topics.ts';
 import { RangeReader } from './range-reader.ts';
 import { TopicOffsets } from './topic-offsets.ts';
 
@@ -31,8 +31,8 @@ export async function openKafkaLog(settings: KafkaLogSettings, logger: LogLines)
   try {
     await ensureTopics(admin, settings);
     const offsets = new TopicOffsets(admin, roomsTopic(settings).name);
-    const { end } = await offsets.fetch();
-    const incarnation = await meta.agree(end);
+    const { end } = await onceKnown(() => offsets.fetch());
+    const incarnation = await onceKnown(() => meta.agree(end));
     const log = new KafkaLog({ settings, logger, admin, meta, reader, group, incarnation, offsets }, end);
     await log.start();
     return log;

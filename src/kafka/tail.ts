@@ -5,7 +5,8 @@ import type { KafkaLogSettings } from './kafka-settings.ts';
 /** Milliseconds between looks at whether fetches are answered. */
 const WATCH_MS = 500;
 const RESTART_MS = 500;
-const SESSION_MS = 30_000;
+/** For which a group's coordinator remembers a consumer that it does not hear of; brokers take up to 30 minutes. */
+const SESSION_MS = 300_000;
 
 /** Who hears what stands in the partitions: everything once, and in order. */
 export interface TailSink {
@@ -81,6 +82,7 @@ export class Tail {
     const consumer = createClient().consumer({
       groupId: `${group}-${this.#starts}`,
       sessionTimeout: SESSION_MS,
+      heartbeatInterval: settings.heartbeatMs,
       maxWaitTimeInMs: settings.fetchWaitMs,
       allowAutoTopicCreation: false,
       // There are no transactions, and nothing to wait for.
@@ -106,9 +108,8 @@ export class Tail {
       await consumer.subscribe({ topic, fromBeginning: true });
       await consumer.run({
         autoCommit: false,
-        eachBatch: async ({ batch, heartbeat }) => {
+        eachBatch: async ({ batch }) => {
           if (isCurrent()) this.#onBatch(consumer, batch);
-          await heartbeat();
         },
       });
       logger.info({ topic }, 'the tail reads');

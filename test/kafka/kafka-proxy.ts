@@ -2,21 +2,23 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
 /** Kafka's numbers of requests. */
-export const API = { produce: 0, fetch: 1, joinGroup: 11, heartbeat: 12 } as const;
+export const API = { produce: 0, fetch: 1, heartbeat: 12 } as const;
 
 /** One request or reply on its way. */
 export interface Frame {
   readonly kind: 'request' | 'reply';
   /** Of the request, also for its reply. */
   readonly api: number;
+  /** All of it, its length included. */
+  readonly bytes: Buffer;
 }
 
 /**
  * What becomes of a frame: `pass` it on, `drop` it, `cut` the connection in its place, or `hold` it, and in order all
  * that comes behind it in its direction, until `release`. A held request reaches the broker even if its client has
- * gone meanwhile.
+ * gone meanwhile. Bytes are passed on in the place of the frame.
  */
-export type Fate = 'pass' | 'drop' | 'cut' | 'hold';
+export type Fate = 'pass' | 'drop' | 'cut' | 'hold' | Buffer;
 
 const LENGTH_BYTES = 4;
 
@@ -79,13 +81,13 @@ class Link {
     this.#requests = new Direction(broker, cut, (frame) => {
       const api = frame.readInt16BE(LENGTH_BYTES);
       apis.set(frame.readInt32BE(LENGTH_BYTES + 4), api);
-      return rule({ kind: 'request', api });
+      return rule({ kind: 'request', api, bytes: frame });
     });
     this.#replies = new Direction(client, cut, (frame) => {
       const number = frame.readInt32BE(LENGTH_BYTES);
       const api = apis.get(number) ?? -1;
       apis.delete(number);
-      return rule({ kind: 'reply', api });
+      return rule({ kind: 'reply', api, bytes: frame });
     });
     client.on('data', (chunk) => this.#requests.add(chunk));
     broker.on('data', (chunk) => this.#replies.add(chunk));
@@ -135,7 +137,7 @@ class Direction {
       const fate = this.#fateOf(frame);
       if (fate === 'hold') this.#held ??= [];
       if (fate === 'cut') this.#cut();
-      else if (fate !== 'drop') this.#pass(frame);
+      else if (fate !== 'drop') this.#pass(typeof fate === 'string' ? frame : fate);
     }
   }
 

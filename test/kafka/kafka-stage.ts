@@ -2,9 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Kafka as Client } from 'kafkajs';
+import { type Admin, Kafka as Client } from 'kafkajs';
 import { Kafka } from '../../services/kafka.ts';
 import { fetchKafkaJars } from '../../services/kafka-jars.ts';
+import { partitionOf } from '../../src/fanout/partition.ts';
 import type { KafkaLog } from '../../src/kafka/kafka-log.ts';
 import { KAFKA_LOG_DEFAULTS, type KafkaLogSettings } from '../../src/kafka/kafka-settings.ts';
 import { openKafkaLog } from '../../src/kafka/open-kafka-log.ts';
@@ -24,6 +25,13 @@ export interface OpenedLog {
   readonly lines: { readonly fields: object; readonly message: string }[];
 }
 
+export interface KafkaStageOptions {
+  /** 1 unless told otherwise. */
+  readonly brokers?: number;
+  readonly properties?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** A Kafka of a test's own, reached through proxies. */
 export class KafkaStage {
   readonly kafka: Kafka;
@@ -38,7 +46,7 @@ export class KafkaStage {
     this.#directory = directory;
   }
 
-  static async open(brokers = 1): Promise<KafkaStage> {
+  static async open({ brokers = 1, ...more }: KafkaStageOptions = {}): Promise<KafkaStage> {
     const directory = await mkdtemp(join(tmpdir(), 'tidegate-kafka-'));
     const jars = await fetchKafkaJars(CACHE);
     const ports = await Kafka.freePorts(brokers);
@@ -48,13 +56,26 @@ export class KafkaStage {
       jars,
       ports,
       advertised: proxies.map(({ port }) => port),
+      ...more,
     });
-    await kafka.start();
-    return new KafkaStage(kafka, proxies, directory);
+    const stage = new KafkaStage(kafka, proxies, directory);
+    try {
+      await kafka.start();
+    } catch (error) {
+      await stage.close();
+      throw error;
+    }
+    return stage;
   }
 
   get proxy(): KafkaProxy {
     return this.proxies[0] as KafkaProxy;
+  }
+
+  proxyOf(brokerId: number): KafkaProxy {
+    const proxy = this.proxies[brokerId - 1];
+    if (proxy === undefined) throw new Error(`there is no broker ${brokerId}`);
+    return proxy;
   }
 
   get brokers(): string[] {
@@ -93,12 +114,29 @@ export class KafkaStage {
     return new Client({ clientId: 'test', brokers: this.brokers, logLevel: 0 });
   }
 
+  async admin<T>(work: (admin: Admin) => Promise<T>): Promise<T> {
+    const client = this.client().admin();
+    await client.connect();
+    try {
+      return await work(client);
+    } finally {
+      await client.disconnect();
+    }
+  }
+
+  /** By room: the id of the broker that leads its partition. */
+  async leaders(topic: string): Promise<(room: string) => number> {
+    const { topics } = await this.admin((client) => client.fetchTopicMetadata({ topics: [topic] }));
+    const partitions = topics[0]?.partitions ?? [];
+    return (room) => {
+      const partition = partitionOf(room, partitions.length);
+      return partitions.find(({ partitionId }) => partitionId === partition)?.leader ?? -1;
+    };
+  }
+
   /** What stands in a topic, whether it counts or not. */
   async recordCount(topic: string): Promise<number> {
-    const admin = this.client().admin();
-    await admin.connect();
-    const offsets = await admin.fetchTopicOffsets(topic);
-    await admin.disconnect();
+    const offsets = await this.admin((client) => client.fetchTopicOffsets(topic));
     return offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);
   }
 

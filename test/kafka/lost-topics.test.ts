@@ -21,24 +21,12 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('a topic', () =>
 
   afterAll(() => stage?.close());
 
-  async function admin<T>(
-    work: (admin: ReturnType<ReturnType<typeof stage.client>['admin']>) => Promise<T>,
-  ): Promise<T> {
-    const client = stage.client().admin();
-    await client.connect();
-    try {
-      return await work(client);
-    } finally {
-      await client.disconnect();
-    }
-  }
-
   test('that is deleted and made anew is another log, with another epoch, for all replicas alike', async () => {
     const [one, two] = [await stage.log('anew', QUICK), await stage.log('anew', QUICK)];
     for (let index = 0; index < 10; index++) await one.log.append(publish('r', `m${index}`));
     const { epoch } = one.log;
     expect(two.log.epoch).toBe(epoch);
-    await admin((client) => client.deleteTopics({ topics: ['anew.rooms'] }));
+    await stage.admin((client) => client.deleteTopics({ topics: ['anew.rooms'] }));
     await expect.poll(() => one.log.epoch, PATIENCE).not.toBe(epoch);
     await expect.poll(() => two.log.epoch, PATIENCE).toBe(one.log.epoch);
     expect(one.breaks.toSorted()).toEqual([0, 1, 2, 3]);
@@ -61,17 +49,37 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('a topic', () =>
     // Long enough for a note of how far it has come.
     await delay(1_000);
     await first.log.close();
-    await admin((client) => client.deleteTopics({ topics: ['asleep.rooms'] }));
+    await stage.admin((client) => client.deleteTopics({ topics: ['asleep.rooms'] }));
     await delay(500);
     const second = await stage.log('asleep', QUICK);
     expect(second.log.epoch).not.toBe(epoch);
     expect((await second.log.append(publish('r', 'm0'))).duplicate).toBe(false);
   });
 
+  test('that somebody else makes anew at once is known by the first append to it', async () => {
+    const unhurried = { watchMs: 200, lostAfterMs: 3_600_000 };
+    const [one, two] = [await stage.log('replaced', unhurried), await stage.log('replaced', unhurried)];
+    for (let index = 0; index < 5; index++) await one.log.append(publish('r', `m${index}`));
+    await expect.poll(() => two.tailed.length, PATIENCE).toBe(5);
+    const { epoch } = one.log;
+    const topic = { topic: 'replaced.rooms', numPartitions: PARTITIONS };
+    const configEntries = [{ name: 'message.timestamp.type', value: 'LogAppendTime' }];
+    await stage.admin((client) => client.deleteTopics({ topics: [topic.topic] }));
+    await stage.admin((client) => client.createTopics({ topics: [{ ...topic, configEntries }] }));
+    expect(await codeOf(one.log.append(publish('r', 'm5')))).toBe('unknown_outcome');
+    for (const { log } of [one, two]) await expect.poll(() => log.epoch, PATIENCE).not.toBe(epoch);
+    expect(two.log.epoch).toBe(one.log.epoch);
+    // It is there, but of the log that is lost.
+    expect((await one.log.append(publish('r', 'm5'))).duplicate).toBe(false);
+    await expect.poll(() => two.tailed.map(midOf).at(-1), PATIENCE).toBe('m5');
+    expect(two.tailed.map(midOf)).toEqual(['m0', 'm1', 'm2', 'm3', 'm4', 'm5']);
+    expect(two.log.outcomes.other_epoch).toBe(1);
+  });
+
   test('that is given partitions behind our back is not written to, in words', async () => {
     const { log, lines } = await stage.log('grown', QUICK);
     await log.append(publish('r', 'before'));
-    await admin((client) =>
+    await stage.admin((client) =>
       client.createPartitions({ topicPartitions: [{ topic: 'grown.rooms', count: PARTITIONS + 1 }] }),
     );
     await expect.poll(() => log.state().writable, PATIENCE).toBe(false);
@@ -91,7 +99,7 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('a topic', () =>
     stage.proxy.rule = ({ kind, api }) => (kind === 'reply' && api === API.fetch ? 'hold' : 'pass');
     const waiting = Array.from({ length: 5 }, (_, index) => codeOf(writer.log.append(publish('r', `lost${index}`))));
     await expect.poll(() => stage.recordCount('passed.rooms'), PATIENCE).toBe(6);
-    await admin(async (client) => {
+    await stage.admin(async (client) => {
       // Without having asked for them it does not know the topic.
       await client.fetchTopicOffsets('passed.rooms');
       await client.deleteTopicRecords({ topic: 'passed.rooms', partitions: [{ partition, offset: '6' }] });
@@ -141,7 +149,7 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('a topic', () =>
     const prefix = `refused-${name.replaceAll(' ', '-')}`;
     const good = { 'message.timestamp.type': 'LogAppendTime', 'cleanup.policy': 'delete' };
     const configEntries = Object.entries({ ...good, ...config }).map(([key, value]) => ({ name: key, value }));
-    await admin((client) =>
+    await stage.admin((client) =>
       client.createTopics({ topics: [{ topic: `${prefix}.rooms`, numPartitions: PARTITIONS, configEntries }] }),
     );
     await expect(stage.log(prefix)).rejects.toThrow(words);
