@@ -1,8 +1,5 @@
 import type { Admin } from 'kafkajs';
 
-/** Milliseconds for which what is known of a partition's first offset is good enough. */
-const FIRST_OFFSET_MS = 5_000;
-
 export interface Offsets {
   /** By partition: of the first record that is there, and behind the last one. */
   readonly first: readonly number[];
@@ -24,7 +21,6 @@ export class TopicOffsets {
   readonly #admin: Admin;
   readonly #topic: string;
   #known: Offsets | null = null;
-  #knownAtMs = 0;
 
   constructor(admin: Admin, topic: string) {
     this.#admin = admin;
@@ -33,14 +29,12 @@ export class TopicOffsets {
 
   async fetch(): Promise<Offsets> {
     this.#known = await fetchOffsets(this.#admin, this.#topic);
-    this.#knownAtMs = performance.now();
     return this.#known;
   }
 
-  /** The offset of the first record that a partition still has, as it was at most seconds ago. */
+  /** The offset of the first record that a partition still has, as it was when Kafka last said. */
   async first(partition: number): Promise<number> {
-    const isFresh = this.#known !== null && performance.now() - this.#knownAtMs < FIRST_OFFSET_MS;
-    const { first } = isFresh && this.#known !== null ? this.#known : await this.fetch();
+    const { first } = this.#known ?? (await this.fetch());
     return first[partition] ?? 0;
   }
 

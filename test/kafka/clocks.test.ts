@@ -28,8 +28,8 @@ describe.skipIf((KAFKA_BROKERS === undefined || LIBRARY === undefined) && !proce
             LD_PRELOAD: LIBRARY ?? '',
             FAKETIME: `${seconds > 0 ? '+' : ''}${seconds}s`,
             FAKETIME_DONT_FAKE_MONOTONIC: '1',
-        // What it does for waits on the monotonic clock keeps Java from waiting at all.
-        FAKETIME_FORCE_MONOTONIC_FIX: '0',
+            // What it does for waits on the monotonic clock keeps Java from waiting at all.
+            FAKETIME_FORCE_MONOTONIC_FIX: '0',
           },
         });
         const settings = { attemptTimeoutMs: 500, appendTimeoutMs: 2_000, recordLifeMs: 4_000 };
