@@ -21,8 +21,6 @@ async function main(): Promise<number> {
     console.log(helpOf(PARTS));
     return 0;
   }
-  const [serverCore, clientCore] = allowedCores();
-  if (serverCore === undefined || clientCore === undefined) throw new Error('the bench needs two cores');
   if (options.contenders.some(({ isTidegate }) => isTidegate)) {
     await access(new URL('../dist/main.js', import.meta.url)).catch(() => {
       throw new Error('dist/main.js is missing: npm run build makes it');
@@ -35,7 +33,7 @@ async function main(): Promise<number> {
   const plannedMs = printPlan(parts, options);
   const limitMs = Math.ceil(PLAN_FACTOR_MAX * plannedMs + REPETITIONS_MS_MAX);
   setTimeout(() => fail(`took longer than ${limitMs} ms`), limitMs).unref();
-  const bench = new Bench(options, [serverCore, clientCore], directory, plannedMs);
+  const bench = new Bench(options, allowedCores(), directory, plannedMs);
   const facts = describeRun(options, directory);
   console.log(formatFacts(facts));
   const results: Record<string, unknown> = {};
