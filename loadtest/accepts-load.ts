@@ -39,11 +39,13 @@ export interface AcceptsResult extends Usage {
 const LEAVING_PER_ARRIVING = 4;
 
 class Arrivals implements Run {
-  readonly port: number;
+  readonly ports: readonly number[];
   readonly wire: Wire;
+  /** From connecting to the reply to the join. */
   readonly histogram = new LatencyHistogram();
   /** Nobody publishes here. */
-  readonly window = new PublishWindow(0, 0, this.histogram);
+  readonly window = new PublishWindow(0, 0);
+  readonly histograms: readonly LatencyHistogram[];
   nowUs = 0;
   deliveries = 0;
   bytes = 0;
@@ -58,7 +60,8 @@ class Arrivals implements Run {
   #hasEnded = false;
 
   constructor(plan: AcceptsPlan, fail: (error: Error) => void) {
-    this.port = plan.port;
+    this.ports = plan.ports;
+    this.histograms = plan.ports.map(() => new LatencyHistogram());
     this.wire = wireOf(plan.wire, { presence: 'full', ...(plan.jwtSecret && { jwtSecret: plan.jwtSecret }) });
     this.fail = fail;
     this.#plan = plan;

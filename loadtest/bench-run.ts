@@ -3,7 +3,7 @@ import { type LoadTarget, OTHER_LOAD_MAX } from './load-plan.ts';
 import { runLoad } from './load-process.ts';
 import type { BenchOptions } from './options.ts';
 import { Progress } from './progress.ts';
-import { type ServerExtras, startServer } from './server-process.ts';
+import { type RunningServer, type ServerExtras, startServer, withServers } from './server-process.ts';
 
 /** Turns that are taken again because other processes disturbed them. */
 const REPETITIONS_MAX = 8;
@@ -22,6 +22,8 @@ export interface Turns<E extends Entrant, R> {
 /** One run of the bench: the cores and the place it works in, and what went wrong. */
 export class Bench {
   readonly options: BenchOptions;
+  /** All that the bench may use. */
+  readonly cores: readonly number[];
   readonly serverCore: number;
   readonly clientCore: number;
   /** Where data is kept, all of it gone after the run. */
@@ -31,9 +33,14 @@ export class Bench {
   #repetitionsLeft = REPETITIONS_MAX;
   failures = 0;
 
-  constructor(options: BenchOptions, cores: readonly [number, number], directory: string, plannedMs: number) {
+  /** @throws Error unless there are two cores. */
+  constructor(options: BenchOptions, cores: readonly number[], directory: string, plannedMs: number) {
+    const [serverCore, clientCore] = cores;
+    if (serverCore === undefined || clientCore === undefined) throw new Error('the bench needs two cores');
     this.options = options;
-    [this.serverCore, this.clientCore] = cores;
+    this.cores = cores;
+    this.serverCore = serverCore;
+    this.clientCore = clientCore;
     this.directory = directory;
     this.#progress = new Progress(plannedMs);
   }
@@ -88,22 +95,20 @@ export class Bench {
     timeoutMs: number,
     extras: ServerExtras,
   ): Promise<Result> {
-    const server = await startServer(contender, this.serverCore, this.directory, extras);
-    try {
+    const start = () => startServer(contender, [this.serverCore], this.directory, extras);
+    return withServers([start], ([server]) => {
+      const { port, internalPort, pid } = server as RunningServer;
       const target: LoadTarget = {
         wire: contender.wire,
-        port: server.port,
-        internalPort: server.internalPort,
-        serverPid: server.pid,
-        serverCore: this.serverCore,
-        clientCore: this.clientCore,
+        ports: [port],
+        internalPorts: [internalPort],
+        serverPid: pid,
+        besidePids: [],
+        serverCores: [this.serverCore],
+        clientCores: [this.clientCore],
       };
-      return await runLoad<Result>(script, { ...plan, ...target }, timeoutMs);
-    } catch (error) {
-      throw new Error(`${(error as Error).message}\n${server.output()}`.trimEnd());
-    } finally {
-      await server.stop();
-    }
+      return runLoad<Result>(script, { ...plan, ...target }, timeoutMs);
+    });
   }
 
   async #takeTurn<R>(what: string, take: () => Promise<R>, disturbance: (r: R) => number): Promise<R | undefined> {

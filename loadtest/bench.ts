@@ -21,8 +21,6 @@ async function main(): Promise<number> {
     console.log(helpOf(PARTS));
     return 0;
   }
-  const [serverCore, clientCore] = allowedCores();
-  if (serverCore === undefined || clientCore === undefined) throw new Error('the bench needs two cores');
   if (options.contenders.some(({ isTidegate }) => isTidegate)) {
     await access(new URL('../dist/main.js', import.meta.url)).catch(() => {
       throw new Error('dist/main.js is missing: npm run build makes it');
@@ -31,11 +29,11 @@ async function main(): Promise<number> {
   const directory = mkdtempSync(join(options.directory ?? tmpdir(), 'tidegate-bench-'));
   // Runs behind the handler that kills the children, so nobody writes there any more.
   process.on('exit', () => rmSync(directory, { recursive: true, force: true, maxRetries: 3 }));
-  const parts = options.parts.filter((part) => part.entrants(options.contenders).length > 0);
+  const parts = await measurable(options.parts.filter((part) => part.entrants(options.contenders).length > 0));
   const plannedMs = printPlan(parts, options);
   const limitMs = Math.ceil(PLAN_FACTOR_MAX * plannedMs + REPETITIONS_MS_MAX);
   setTimeout(() => fail(`took longer than ${limitMs} ms`), limitMs).unref();
-  const bench = new Bench(options, [serverCore, clientCore], directory, plannedMs);
+  const bench = new Bench(options, allowedCores(), directory, plannedMs);
   const facts = describeRun(options, directory);
   console.log(formatFacts(facts));
   const results: Record<string, unknown> = {};
@@ -52,6 +50,17 @@ async function main(): Promise<number> {
   }
   if (marks.length > 0) console.log(`\n${formatMarks(marks)}`);
   return bench.failures === 0 ? 0 : 1;
+}
+
+/** Says which parts can't be measured here. @throws Error if none can */
+async function measurable(parts: readonly Part[]): Promise<Part[]> {
+  const missing = await Promise.all(parts.map(async (part) => (await part.missing?.()) ?? []));
+  for (const [index, part] of parts.entries()) {
+    for (const what of missing[index] ?? []) console.error(`${part.name} is left out, for want of ${what}`);
+  }
+  const rest = parts.filter((_, index) => missing[index]?.length === 0);
+  if (rest.length === 0) throw new Error('there is nothing to measure');
+  return rest;
 }
 
 /** Returns how long all of it takes. */

@@ -1,18 +1,30 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 
-const running = new Set<ChildProcess>();
+/** Something that runs, and that can be ended at once. */
+export interface Killable {
+  kill(signal: 'SIGKILL'): void;
+}
+
+const running = new Set<Killable>();
 
 // The last resort, whatever ended the bench: nothing it started outlives it.
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const one of running) one.kill('SIGKILL');
 });
 
-/** Starts node with `args` on one core. The child is killed at the latest when this process exits. */
-export function startNode(core: number, args: readonly string[], options: SpawnOptions): ChildProcess {
+/** Has it killed at the latest when this process exits. Returns what undoes that, for when it is gone. */
+export function killAtExit(one: Killable): () => void {
+  running.add(one);
+  return () => {
+    running.delete(one);
+  };
+}
+
+/** Starts node with `args` on these cores. The child is killed at the latest when this process exits. */
+export function startNode(cores: readonly number[], args: readonly string[], options: SpawnOptions): ChildProcess {
   // taskset replaces itself by node, so the child's pid is node's.
-  const child = spawn('taskset', ['-c', String(core), process.execPath, ...args], options);
-  running.add(child);
-  child.once('exit', () => running.delete(child));
+  const child = spawn('taskset', ['-c', cores.join(','), process.execPath, ...args], options);
+  child.once('exit', killAtExit(child));
   return child;
 }
 

@@ -64,7 +64,7 @@ export class ClosedLoop {
 
   #load(contender: Contender, task: SpeedPlan['task']): Promise<SpeedResult> {
     const measuringMs = task.kind === 'measure' ? task.measureMs : 0;
-    const plan = { workload: this.#workload, task };
+    const plan = { workload: this.#workload, task, countsBatches: false };
     return this.#bench.load<SpeedPlan, SpeedResult>(
       contender,
       './speed-load.ts',

@@ -3,7 +3,8 @@ import type { Contender } from './contender.ts';
 import { formatDisturbance, otherLoad } from './load-plan.ts';
 import { formatMark, type Mark, verdictOf } from './mark.ts';
 import { sessionsAllowed } from './open-files.ts';
-import type { OpenLoopPlan, OpenLoopResult } from './open-loop-load.ts';
+import { measurePace, type PaceMeasurement } from './open-loop.ts';
+import type { OpenLoopPlan } from './open-loop-plan.ts';
 import type { BenchOptions } from './options.ts';
 import { type Part, type PartReport, roundsOf } from './part.ts';
 import type { PopulationShape } from './population.ts';
@@ -42,10 +43,11 @@ interface Step {
 
 interface StepStanding {
   readonly step: Step;
-  readonly rounds: readonly (OpenLoopResult | undefined)[];
+  readonly rounds: readonly (PaceMeasurement | undefined)[];
 }
 
-const costOf = ({ serverCpu, seconds, deliveries }: OpenLoopResult): number => (serverCpu * seconds * 1e6) / deliveries;
+const costOf = ({ serverCpu, seconds, deliveries }: PaceMeasurement): number =>
+  (serverCpu * seconds * 1e6) / deliveries;
 
 /** A fixed rate of publications while all else grows: what a delivery costs. */
 class GrowthPart implements Part {
@@ -65,23 +67,15 @@ class GrowthPart implements Part {
 
   async run(bench: Bench): Promise<PartReport> {
     const measureMs = bench.options.seconds * 1000;
+    const pace = { perSecond: PER_SECOND, warmUpMs: WARM_UP_MS, measureMs };
     const turns = await bench.takeTurns(
       this.name,
       this.#steps(bench.options),
       roundsOf(this, bench.options),
-      ({ contender, series, size }) =>
-        bench.load<OpenLoopPlan, OpenLoopResult>(
-          contender,
-          './open-loop-load.ts',
-          {
-            ...(series === 'rooms' ? roomsOf(size) : besideIdle(size)),
-            perSecond: PER_SECOND,
-            warmUpMs: WARM_UP_MS,
-            measureMs,
-          },
-          LOAD_MS_MAX + measureMs,
-          EXTRAS,
-        ),
+      ({ contender, series, size }) => {
+        const shapes = series === 'rooms' ? roomsOf(size) : besideIdle(size);
+        return measurePace(bench, contender, shapes, pace, LOAD_MS_MAX + measureMs, EXTRAS);
+      },
       otherLoad,
     );
     const standings = turns
@@ -127,7 +121,7 @@ function formatGrowth(standings: readonly StepStanding[], marks: readonly Mark[]
   const header = ['server', 'with', 'server CPU µs a delivery', 'deliveries/s', 'p50 ms', 'p99 ms', 'verified'];
   const rows = standings.map(({ step, rounds }) => {
     const done = rounds.filter((round) => round !== undefined);
-    const median = (read: (round: OpenLoopResult) => number): number => spreadOf(done.map(read)).median;
+    const median = (read: (round: PaceMeasurement) => number): number => spreadOf(done.map(read)).median;
     return [
       step.contender.name,
       `${formatCount(step.size)} ${step.series}`,

@@ -39,7 +39,7 @@ async function perform(plan: IdlePlan, fail: (error: Error) => void): Promise<Id
 }
 
 function populate(plan: IdlePlan, shape: PopulationShape, fail: (error: Error) => void): Population {
-  return new Population(plan.port, wireOf(plan.wire, { presence: plan.presence }), shape, fail);
+  return new Population(plan.ports, wireOf(plan.wire, { presence: plan.presence }), shape, fail);
 }
 
 async function warmUp(plan: IdlePlan, fail: (error: Error) => void): Promise<void> {

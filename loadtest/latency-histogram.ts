@@ -21,6 +21,11 @@ export class LatencyHistogram {
     this.#counts.fill(0);
   }
 
+  /** Counts what another one has counted. */
+  add(other: LatencyHistogram): void {
+    for (const [index, count] of other.#counts.entries()) this.#counts[index] = (this.#counts[index] as number) + count;
+  }
+
   /** How many were recorded. */
   get count(): number {
     let total = 0;
@@ -38,6 +43,16 @@ export class LatencyHistogram {
     }
     return VALUE_MAX;
   }
+}
+
+/** What results tell of latencies. */
+export interface Quantiles {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+export function quantilesOf(histogram: LatencyHistogram): Quantiles {
+  return { p50Ms: histogram.quantileUs(0.5) / 1000, p99Ms: histogram.quantileUs(0.99) / 1000 };
 }
 
 function bucketOf(us: number): number {

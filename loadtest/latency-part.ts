@@ -2,7 +2,7 @@ import type { Bench } from './bench-run.ts';
 import type { Contender } from './contender.ts';
 import { formatDisturbance } from './load-plan.ts';
 import { formatMark, type Mark, verdictOf } from './mark.ts';
-import type { OpenLoopPlan, OpenLoopResult } from './open-loop-load.ts';
+import { measurePace, type PaceMeasurement } from './open-loop.ts';
 import type { BenchOptions } from './options.ts';
 import { type Part, type PartReport, roundsOf } from './part.ts';
 import type { PopulationShape } from './population.ts';
@@ -42,44 +42,44 @@ class LatencyPart implements Part {
 
   async run(bench: Bench): Promise<PartReport> {
     const measureMs = bench.options.seconds * 1000;
-    const plan = { shape: SHAPE, idle: undefined, perSecond: PER_SECOND, warmUpMs: WARM_UP_MS, measureMs };
+    const pace = { perSecond: PER_SECOND, warmUpMs: WARM_UP_MS, measureMs };
+    const shapes = { shape: SHAPE, idle: undefined };
     const turns = await takeTurnsBesideSync(
       bench,
       this.name,
       bench.options.contenders,
       roundsOf(this, bench.options),
-      (contender) =>
-        bench.load<OpenLoopPlan, OpenLoopResult>(
-          contender,
-          './open-loop-load.ts',
-          plan,
-          LOAD_MS_MAX + measureMs,
-          WITHOUT_LIMITS,
-        ),
+      (contender) => measurePace(bench, contender, shapes, pace, LOAD_MS_MAX + measureMs, WITHOUT_LIMITS),
     );
     const marks = latencyMarks(turns);
-    return { markdown: formatLatency(turns, marks), marks, results: { ...plan, ...turns } };
+    return { markdown: formatLatency(turns, marks), marks, results: { ...shapes, ...pace, ...turns } };
   }
 }
 
 export const LATENCY: Part = new LatencyPart();
 
-const isOnTime = ({ latenessP99Ms }: OpenLoopResult): boolean => latenessP99Ms <= LATENESS_P99_MAX_MS;
+const isOnTime = ({ latenessP99Ms }: PaceMeasurement): boolean => latenessP99Ms <= LATENESS_P99_MAX_MS;
 
 /** Those rounds in which the client was on time. */
-function punctual(standing: Standing<OpenLoopResult>): Standing<OpenLoopResult> {
+function punctual(standing: Standing<PaceMeasurement>): Standing<PaceMeasurement> {
   return { ...standing, rounds: standing.rounds.map((round) => (round && isOnTime(round) ? round : undefined)) };
 }
 
-function p50Above(standing: Standing<OpenLoopResult>, syncs: BesideSync<OpenLoopResult>['syncs']): Spread | undefined {
+function p50Above(
+  standing: Standing<PaceMeasurement>,
+  syncs: BesideSync<PaceMeasurement>['syncs'],
+): Spread | undefined {
   return aboveSync(punctual(standing), syncs, (round, sync) => round.p50Ms - sync.p50Ms);
 }
 
-function p99Above(standing: Standing<OpenLoopResult>, syncs: BesideSync<OpenLoopResult>['syncs']): Spread | undefined {
+function p99Above(
+  standing: Standing<PaceMeasurement>,
+  syncs: BesideSync<PaceMeasurement>['syncs'],
+): Spread | undefined {
   return aboveSync(punctual(standing), syncs, (round, sync) => round.p99Ms - sync.p99Ms);
 }
 
-function formatLatency({ standings, syncs }: BesideSync<OpenLoopResult>, marks: readonly Mark[]): string {
+function formatLatency({ standings, syncs }: BesideSync<PaceMeasurement>, marks: readonly Mark[]): string {
   const header = [
     'server',
     'p50 ms, median [min–max]',
@@ -94,7 +94,7 @@ function formatLatency({ standings, syncs }: BesideSync<OpenLoopResult>, marks: 
   const rows = standings.map((standing) => {
     const all = roundsDone(standing);
     const onTime = roundsDone(punctual(standing));
-    const cell = (read: (round: OpenLoopResult) => number): string =>
+    const cell = (read: (round: PaceMeasurement) => number): string =>
       formatSpread(spreadOf((onTime.length > 0 ? onTime : all).map(read)), formatMs);
     const [p50, p99] = [p50Above(standing, syncs), p99Above(standing, syncs)];
     return [
@@ -125,7 +125,7 @@ function formatLatency({ standings, syncs }: BesideSync<OpenLoopResult>, marks: 
   return lines.join('\n').trimEnd();
 }
 
-function latencyMarks({ standings, syncs }: BesideSync<OpenLoopResult>): Mark[] {
+function latencyMarks({ standings, syncs }: BesideSync<PaceMeasurement>): Mark[] {
   return standings
     .filter(({ name }) => name.startsWith('tidegate'))
     .map((standing) => {

@@ -2,15 +2,23 @@
 
 export type WireName = 'tidegate-ws' | 'tidegate-tcp' | 'socket.io' | 'bare' | 'centrifugo';
 
-/** What every load process is told: whom to load, and where both run. */
-export interface LoadTarget {
-  readonly wire: WireName;
-  readonly port: number;
-  /** Of tidegate: where its metrics are. */
-  readonly internalPort: number;
+/** Whose use of which cores is measured. */
+export interface UsageTarget {
   readonly serverPid: number;
-  readonly serverCore: number;
-  readonly clientCore: number;
+  /** What else serves, on the server's cores: other replicas, a broker. */
+  readonly besidePids: readonly number[];
+  readonly serverCores: readonly number[];
+  /** Others than the server's, or the same. */
+  readonly clientCores: readonly number[];
+}
+
+/** What every load process is told: whom to load, and where both run. */
+export interface LoadTarget extends UsageTarget {
+  readonly wire: WireName;
+  /** Sessions take turns on them: several where a cluster has several replicas. */
+  readonly ports: readonly number[];
+  /** Of tidegate: where its metrics are, in the same order. */
+  readonly internalPorts: readonly number[];
 }
 
 export interface LoadFailure {
@@ -22,12 +30,16 @@ export interface LoadFailure {
 export interface Usage {
   readonly seconds: number;
   readonly serverCpu: number;
+  /** In the order of `besidePids`. */
+  readonly besideCpus: readonly number[];
   readonly clientCpu: number;
   /** Share of the time in which the client's loop was not waiting for something to come. */
   readonly clientBusy: number;
-  /** Share of each core that neither server nor client used: other load on the machine. */
-  readonly serverCoreOther: number;
-  readonly clientCoreOther: number;
+  /**
+   * Share of a core that nobody of the run used: other load on the machine. Where server and client have cores of their
+   * own, of whichever had more of it; where they share them, of all together.
+   */
+  readonly otherCpu: number;
 }
 
 /** Share of its time beyond which the client may be what limits the run. */
@@ -46,9 +58,8 @@ export function isClientBound({ clientCpu, clientBusy, serverCpu }: Usage): bool
 /** Share of a core that other processes may take before figures suffer. */
 export const OTHER_LOAD_MAX = 0.1;
 
-/** Share of a core, the busier of the two, that neither server nor client used. */
-export function otherLoad({ serverCoreOther, clientCoreOther }: Usage): number {
-  return Math.max(serverCoreOther, clientCoreOther);
+export function otherLoad({ otherCpu }: Usage): number {
+  return otherCpu;
 }
 
 /** Said below a table whose figures others may have spoilt; nothing otherwise. */

@@ -12,11 +12,11 @@ const STOP_GRACE_MS = 1_000;
  */
 export async function runLoad<Result extends { readonly kind: 'done' }>(
   script: string,
-  plan: { readonly clientCore: number },
+  plan: { readonly clientCores: readonly number[] },
   timeoutMs: number,
 ): Promise<Result> {
   const path = fileURLToPath(new URL(script, import.meta.url));
-  const child = startNode(plan.clientCore, [path, JSON.stringify(plan)], {
+  const child = startNode(plan.clientCores, [path, JSON.stringify(plan)], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   let message: Result | LoadFailure | undefined;

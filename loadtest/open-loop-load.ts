@@ -1,36 +1,16 @@
 /**
- * The load process of an open loop: a fixed rate of publications, and what it costs. Started with an OpenLoopPlan as its
+ * The load process of an open loop: fixed rates of publications, and what they cost. Started with an OpenLoopPlan as its
  * argument; sends an OpenLoopResult.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { wireOf } from './clients/wires.ts';
+import { quantilesOf } from './latency-histogram.ts';
 import { runAsLoad } from './load-main.ts';
-import type { LoadTarget, Usage } from './load-plan.ts';
-import { Population, type PopulationShape } from './population.ts';
+import { batchesSince, type LogBatches, readLogBatches } from './log-batches.ts';
+import type { OpenLoopMeasurement, OpenLoopPlan, OpenLoopResult, Pace } from './open-loop-plan.ts';
+import { Population } from './population.ts';
 import { PublishSchedule } from './publish-schedule.ts';
 import { UsageMeter } from './usage-meter.ts';
-
-export interface OpenLoopPlan extends LoadTarget {
-  readonly shape: PopulationShape;
-  /** Sessions that are there as well, in rooms of their own, with presence, and say nothing. */
-  readonly idle: PopulationShape | undefined;
-  /** Publications of the whole run. */
-  readonly perSecond: number;
-  readonly warmUpMs: number;
-  readonly measureMs: number;
-}
-
-export interface OpenLoopResult extends Usage {
-  readonly kind: 'done';
-  readonly deliveries: number;
-  /** From when a publication was due to its delivery. */
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  /** From when a publication was due to its being handed to a socket: the client's own part of that. */
-  readonly latenessP99Ms: number;
-  /** Of the whole run, with warm-up and drain: every session's stream was complete. */
-  readonly deliveriesVerified: number;
-}
 
 const DRAIN_MS_MAX = 10_000;
 const POLL_MS = 5;
@@ -38,28 +18,14 @@ const POLL_MS = 5;
 const QUIET_MS = 100;
 
 async function perform(plan: OpenLoopPlan, fail: (error: Error) => void): Promise<OpenLoopResult> {
-  const { shape, idle, perSecond } = plan;
-  const idlers = idle && new Population(plan.port, wireOf(plan.wire, { presence: 'full' }), idle, fail);
+  const { ports, wire, shape, idle, waiting } = plan;
+  const idlers = idle && new Population(ports, wireOf(wire, { presence: 'full' }), idle, fail);
   await idlers?.connect();
-  const population = new Population(plan.port, wireOf(plan.wire), shape, fail);
+  const population = new Population(ports, wireOf(wire), shape, fail);
   await population.connect();
-  const schedule = new PublishSchedule(population.window, perSecond, fail);
-  const meter = new UsageMeter(plan);
-  schedule.start();
-  await sleep(plan.warmUpMs);
-  population.histogram.clear();
-  schedule.lateness.clear();
-  const deliveriesBefore = population.deliveries;
-  meter.start();
-  await sleep(plan.measureMs);
-  const usage = meter.stop();
-  const result = {
-    ...usage,
-    deliveries: population.deliveries - deliveriesBefore,
-    p50Ms: population.histogram.quantileUs(0.5) / 1000,
-    p99Ms: population.histogram.quantileUs(0.99) / 1000,
-    latenessP99Ms: schedule.lateness.quantileUs(0.99) / 1000,
-  };
+  const schedule = new PublishSchedule(population.window, waiting, fail);
+  const measurements: OpenLoopMeasurement[] = [];
+  for (const pace of plan.paces) measurements.push(await measure(plan, pace, population, schedule));
   schedule.stop();
   const deadlineMs = performance.now() + DRAIN_MS_MAX;
   while (population.window.open > 0 && performance.now() < deadlineMs) await sleep(POLL_MS);
@@ -67,7 +33,41 @@ async function perform(plan: OpenLoopPlan, fail: (error: Error) => void): Promis
   population.verify();
   population.close();
   idlers?.close();
-  return { kind: 'done', ...result, deliveriesVerified: population.deliveries };
+  return { kind: 'done', measurements, deliveriesVerified: population.deliveries };
+}
+
+async function measure(
+  plan: OpenLoopPlan,
+  { perSecond, warmUpMs, measureMs }: Pace,
+  population: Population,
+  schedule: PublishSchedule,
+): Promise<OpenLoopMeasurement> {
+  const meter = new UsageMeter(plan);
+  schedule.setRate(perSecond);
+  await sleep(warmUpMs);
+  const logBefore = await readLog(plan);
+  population.clearLatencies();
+  schedule.lateness.clear();
+  const { deliveries } = population;
+  const { sent } = population.window;
+  meter.start();
+  await sleep(measureMs);
+  const usage = meter.stop();
+  const measurement = {
+    ...usage,
+    perSecond,
+    publications: population.window.sent - sent,
+    deliveries: population.deliveries - deliveries,
+    ...quantilesOf(population.latencies),
+    ports: population.histograms.map(quantilesOf),
+    latenessP99Ms: quantilesOf(schedule.lateness).p99Ms,
+  };
+  const logAfter = await readLog(plan);
+  return { ...measurement, log: logBefore && logAfter && batchesSince(logBefore, logAfter) };
+}
+
+async function readLog({ countsBatches, internalPorts }: OpenLoopPlan): Promise<LogBatches | undefined> {
+  return countsBatches ? readLogBatches(internalPorts) : undefined;
 }
 
 runAsLoad(perform);

@@ -12,6 +12,8 @@ export interface Part {
   readonly rounds: number;
   /** Which of the servers it measures. */
   entrants(contenders: readonly Contender[]): readonly Contender[];
+  /** What it needs and this machine lacks, in words; absent where it needs nothing that the others don't. */
+  missing?(): Promise<readonly string[]>;
   /** How long about it takes. */
   plannedMs(options: BenchOptions): number;
   run(bench: Bench): Promise<PartReport>;

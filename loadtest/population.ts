@@ -24,10 +24,10 @@ export interface PopulationShape {
 
 /** All sessions of a load process against one server, in their rooms, and what they have received. */
 export class Population implements Run {
-  readonly port: number;
+  readonly ports: readonly number[];
   readonly wire: Wire;
   readonly window: PublishWindow;
-  readonly histogram = new LatencyHistogram();
+  readonly histograms: readonly LatencyHistogram[];
   nowUs = 0;
   deliveries = 0;
   bytes = 0;
@@ -37,16 +37,30 @@ export class Population implements Run {
   readonly #rooms: RoomStream[] = [];
   readonly #sessions: Session[] = [];
 
-  constructor(port: number, wire: Wire, shape: PopulationShape, fail: (error: Error) => void) {
-    this.port = port;
+  constructor(ports: readonly number[], wire: Wire, shape: PopulationShape, fail: (error: Error) => void) {
+    this.ports = ports;
+    this.histograms = ports.map(() => new LatencyHistogram());
     this.wire = wire;
     this.fail = fail;
     this.#shape = shape;
-    this.window = new PublishWindow(shape.rooms * shape.publishersPerRoom, shape.sessionsPerRoom, this.histogram);
+    this.window = new PublishWindow(shape.rooms * shape.publishersPerRoom, shape.sessionsPerRoom);
   }
 
   get sessions(): readonly Session[] {
     return this.#sessions;
+  }
+
+  /** Of deliveries to all sessions. */
+  get latencies(): LatencyHistogram {
+    const all = new LatencyHistogram();
+    for (const histogram of this.histograms) all.add(histogram);
+    return all;
+  }
+
+  /** Forgets the latencies so far. */
+  clearLatencies(): void {
+    for (const histogram of this.histograms) histogram.clear();
+    this.window.answerHistogram.clear();
   }
 
   async connect(): Promise<void> {

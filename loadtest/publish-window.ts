@@ -38,8 +38,6 @@ export class PublishWindow {
   /** Publications sent in the whole run. */
   sent = 0;
   readonly #publishers: Publisher[] = [];
-  /** Of deliveries. */
-  readonly #histogram: LatencyHistogram;
   /** From sending a publication to its answer. */
   readonly answerHistogram = new LatencyHistogram();
   /** By place, see `placeOf`: when its publication was sent; µs. */
@@ -53,14 +51,13 @@ export class PublishWindow {
   #flushPlanned = false;
   readonly #sessionsPerRoom: number;
 
-  constructor(publishers: number, sessionsPerRoom: number, histogram: LatencyHistogram) {
+  constructor(publishers: number, sessionsPerRoom: number) {
     if (publishers > PUBLISHERS_MAX) throw new RangeError(`${publishers} publishers`);
     const places = publishers * OPEN_PER_PUBLISHER;
     this.#sentUs = new Float64Array(places);
     this.#awaited = new Int32Array(places);
     this.#answered = new Uint8Array(places);
     this.#sessionsPerRoom = sessionsPerRoom;
-    this.#histogram = histogram;
   }
 
   /** Adds a publisher to the turn; its index in `data` is the number of those added before. */
@@ -97,9 +94,9 @@ export class PublishWindow {
     return place;
   }
 
-  /** One session received the publication in `place`. Runs for every delivery. */
-  delivered(place: number, nowUs: number): void {
-    this.#histogram.record(nowUs - (this.#sentUs[place] as number));
+  /** One session received the publication in `place`, which `histogram` counts. Runs for every delivery. */
+  delivered(place: number, nowUs: number, histogram: LatencyHistogram): void {
+    histogram.record(nowUs - (this.#sentUs[place] as number));
     this.#settle(place);
   }
 

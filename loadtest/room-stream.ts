@@ -1,4 +1,5 @@
 import type { Wire } from './clients/wire.ts';
+import type { LatencyHistogram } from './latency-histogram.ts';
 import { readData } from './publication-data.ts';
 import { OPEN_PER_PUBLISHER, type PublishWindow } from './publish-window.ts';
 
@@ -16,6 +17,8 @@ export interface Reader {
   position: number;
   /** Publications received. */
   received: number;
+  /** Of its deliveries. */
+  readonly histogram: LatencyHistogram;
 }
 
 /**
@@ -72,8 +75,8 @@ export class RoomStream {
   }
 
   /** Adds a session that receives this room from its first publication on. */
-  addReader(): Reader {
-    const reader = { position: 0, received: 0 };
+  addReader(histogram: LatencyHistogram): Reader {
+    const reader = { position: 0, received: 0, histogram };
     this.#readers.push(reader);
     return reader;
   }
@@ -129,7 +132,7 @@ export class RoomStream {
     const before = reader.received;
     let received = before;
     while (received < this.count && (this.#endOf[received & this.#mask] as number) <= position) {
-      this.#window.delivered(this.#placeOf[received & this.#mask] as number, nowUs);
+      this.#window.delivered(this.#placeOf[received & this.#mask] as number, nowUs, reader.histogram);
       received++;
     }
     reader.position = position;

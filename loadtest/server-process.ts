@@ -44,15 +44,15 @@ interface ReadyMessage {
   readonly internal?: number;
 }
 
-/** Starts a server on one core, with an empty data directory inside `directory`, and waits until it serves. */
+/** Starts a server on these cores, with an empty data directory inside `directory`, and waits until it serves. */
 export async function startServer(
   contender: Contender,
-  core: number,
+  cores: readonly number[],
   directory: string,
   { nodeOptions = [], env = {} }: ServerExtras = {},
 ): Promise<RunningServer> {
   const data = await mkdtemp(join(directory, 'data-'));
-  const child = startNode(core, [...nodeOptions, fileURLToPath(new URL(contender.script, import.meta.url))], {
+  const child = startNode(cores, [...nodeOptions, fileURLToPath(new URL(contender.script, import.meta.url))], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...settings(data), ...contender.env, ...env },
   });
@@ -84,6 +84,26 @@ export async function startServer(
   } catch (error) {
     await stopAll();
     throw new Error(`${contender.name} did not start: ${(error as Error).message}\n${output}`);
+  }
+}
+
+/**
+ * Starts servers one after the other, and stops them all once `use` is done with them. Where something fails, what they
+ * said last is told.
+ */
+export async function withServers<R>(
+  starts: readonly (() => Promise<RunningServer>)[],
+  use: (servers: readonly RunningServer[]) => Promise<R>,
+): Promise<R> {
+  const servers: RunningServer[] = [];
+  try {
+    for (const start of starts) servers.push(await start());
+    return await use(servers);
+  } catch (error) {
+    const outputs = servers.map((server) => server.output());
+    throw new Error([(error as Error).message, ...outputs].join('\n').trimEnd());
+  } finally {
+    await Promise.all(servers.map((server) => server.stop()));
   }
 }
 

@@ -7,6 +7,7 @@ import { wireOf } from './clients/wires.ts';
 import { runAsLoad } from './load-main.ts';
 import type { LoadTarget, Usage } from './load-plan.ts';
 import { residentBytes } from './memory-reading.ts';
+import { readCounter } from './metrics-page.ts';
 import { Population } from './population.ts';
 import { UsageMeter } from './usage-meter.ts';
 
@@ -52,7 +53,7 @@ const REASON = 'slow_consumer';
 async function perform(plan: SlowReadersPlan, fail: (error: Error) => void): Promise<SlowReadersResult> {
   const { sessions, publishers, stopping } = plan;
   const shape = { rooms: 1, sessionsPerRoom: sessions, publishersPerRoom: publishers };
-  const population = new Population(plan.port, wireOf(plan.wire), shape, fail);
+  const population = new Population(plan.ports, wireOf(plan.wire), shape, fail);
   await population.connect();
   population.window.limit = plan.window;
   population.window.planFlush();
@@ -69,7 +70,7 @@ async function perform(plan: SlowReadersPlan, fail: (error: Error) => void): Pro
   const meanwhile = new Phase(plan, population);
   let ended: Record<string, number> = {};
   await meanwhile.watch(async () => {
-    ended = await readEnded(plan.internalPort);
+    ended = await readEnded(plan);
     if (meanwhile.elapsedMs > plan.endMsMax)
       throw new Error(`after ${plan.endMsMax} ms ended: ${JSON.stringify(ended)}`);
     return (ended[REASON] ?? 0) >= slow.length;
@@ -79,7 +80,7 @@ async function perform(plan: SlowReadersPlan, fail: (error: Error) => void): Pro
   const after = new Phase(plan, population);
   await after.watch(() => after.elapsedMs >= plan.measureMs);
   const usageAfter = after.end();
-  ended = await readEnded(plan.internalPort);
+  ended = await readEnded(plan);
 
   population.window.limit = 0;
   const deadlineMs = performance.now() + DRAIN_MS_MAX;
@@ -139,10 +140,9 @@ class Phase {
 }
 
 /** Sessions that have ended so far, by reason, as tidegate counts them. */
-async function readEnded(internalPort: number): Promise<Record<string, number>> {
-  const metrics = await (await fetch(`http://127.0.0.1:${internalPort}/metrics`)).text();
-  const counters = metrics.matchAll(/^tidegate_disconnects_total\{reason="(\w+)"\} ([1-9]\d*)$/gm);
-  return Object.fromEntries([...counters].map(([, reason, count]) => [reason, Number(count)]));
+async function readEnded({ internalPorts: [port] }: SlowReadersPlan): Promise<Record<string, number>> {
+  const counts = await readCounter(port as number, 'tidegate_disconnects_total');
+  return Object.fromEntries([...counts].filter(([, count]) => count > 0));
 }
 
 runAsLoad(perform);

@@ -4,7 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { wireOf } from './clients/wires.ts';
+import { quantilesOf } from './latency-histogram.ts';
 import { runAsLoad } from './load-main.ts';
+import { batchesSince, type LogBatches, readLogBatches } from './log-batches.ts';
 import { Population } from './population.ts';
 import { OPEN_MAX, OPEN_PER_PUBLISHER } from './publish-window.ts';
 import type { CalibrationTask, Measurement, SpeedPlan, SpeedResult } from './speed-plan.ts';
@@ -24,7 +26,7 @@ class SpeedRun {
 
   constructor(plan: SpeedPlan, fail: (error: Error) => void) {
     this.#plan = plan;
-    this.#population = new Population(plan.port, wireOf(plan.wire), plan.workload, fail);
+    this.#population = new Population(plan.ports, wireOf(plan.wire), plan.workload, fail);
     this.#meter = new UsageMeter(plan);
   }
 
@@ -40,28 +42,28 @@ class SpeedRun {
     await this.#setWindow(window);
     await sleep(settleMs);
     const population = this.#population;
-    const { histogram } = population;
+    const before = await this.#readLog();
     const { answerHistogram } = population.window;
-    histogram.clear();
-    answerHistogram.clear();
+    population.clearLatencies();
     const deliveriesBefore = population.deliveries;
     const bytesBefore = population.bytes;
     this.#meter.start();
     await sleep(measureMs);
     const usage = this.#meter.stop();
     const deliveries = population.deliveries - deliveriesBefore;
-    return {
+    const measurement = {
       window,
       ...usage,
       deliveries,
       deliveriesPerSecond: deliveries / usage.seconds,
-      p50Ms: histogram.quantileUs(0.5) / 1000,
-      p99Ms: histogram.quantileUs(0.99) / 1000,
+      ...quantilesOf(population.latencies),
       answersPerSecond: answerHistogram.count / usage.seconds,
       answerP50Ms: answerHistogram.quantileUs(0.5) / 1000,
       answerP99Ms: answerHistogram.quantileUs(0.99) / 1000,
       bytesPerDelivery: deliveries === 0 ? 0 : (population.bytes - bytesBefore) / deliveries,
     };
+    const after = await this.#readLog();
+    return { ...measurement, log: before && after && batchesSince(before, after) };
   }
 
   /** Widens the window until the median latency is beyond its bound. */
@@ -88,6 +90,10 @@ class SpeedRun {
     await sleep(QUIET_MS);
     this.#population.verify();
     this.#population.close();
+  }
+
+  async #readLog(): Promise<LogBatches | undefined> {
+    return this.#plan.countsBatches ? readLogBatches(this.#plan.internalPorts) : undefined;
   }
 
   /** Resolves when no more are open than the window allows, or that has taken too long. */

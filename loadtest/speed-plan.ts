@@ -1,4 +1,5 @@
 import type { LoadTarget, Usage } from './load-plan.ts';
+import type { LogBatches } from './log-batches.ts';
 import type { PopulationShape } from './population.ts';
 
 /** A closed loop: what its load process is told, and what comes back. */
@@ -12,6 +13,8 @@ export interface Workload extends PopulationShape {
 export interface SpeedPlan extends LoadTarget {
   readonly workload: Workload;
   readonly task: CalibrationTask | MeasuringTask;
+  /** Whether tidegate is asked for its log's batches, for each window. */
+  readonly countsBatches: boolean;
 }
 
 /** Looks for the best window. */
@@ -49,6 +52,8 @@ export interface Measurement extends Usage {
   readonly answerP99Ms: number;
   /** All bytes read, with frames and answers, by the deliveries. */
   readonly bytesPerDelivery: number;
+  /** Undefined where nobody asked. */
+  readonly log: LogBatches | undefined;
 }
 
 export interface SpeedResult {

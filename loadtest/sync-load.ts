@@ -8,7 +8,7 @@ export interface SyncPlan {
   /** Beside the servers' data. */
   readonly directory: string;
   /** The server's core: nothing else runs there meanwhile. */
-  readonly clientCore: number;
+  readonly clientCores: readonly number[];
   readonly measureMs: number;
 }
 

@@ -20,7 +20,7 @@ export interface BesideSync<M extends Usage> {
 /** The disk's turn: nobody else writes to it meanwhile. */
 export function measureSync(bench: Bench): Promise<SyncResult> {
   const measureMs = bench.options.seconds * 1000;
-  const plan: SyncPlan = { directory: bench.directory, clientCore: bench.serverCore, measureMs };
+  const plan: SyncPlan = { directory: bench.directory, clientCores: [bench.serverCore], measureMs };
   return runLoad<SyncResult>('./sync-load.ts', plan, LOAD_MS_MAX + measureMs);
 }
 

@@ -1,22 +1,23 @@
 import { performance } from 'node:perf_hooks';
 import { coreBusySeconds, processCpuSeconds } from './cpu.ts';
-import type { LoadTarget, Usage } from './load-plan.ts';
+import type { Usage, UsageTarget } from './load-plan.ts';
 
 interface Reading {
   readonly atMs: number;
   readonly serverSeconds: number;
+  readonly besideSeconds: readonly number[];
   readonly clientSeconds: number;
-  readonly serverCoreSeconds: number;
-  readonly clientCoreSeconds: number;
+  /** By core. */
+  readonly busySeconds: ReadonlyMap<number, number>;
 }
 
 /** What server and client used of their cores between `start` and `stop`. Runs in the client. */
 export class UsageMeter {
-  readonly #target: LoadTarget;
+  readonly #target: UsageTarget;
   #before: Reading | undefined;
   #loopBefore = performance.eventLoopUtilization();
 
-  constructor(target: LoadTarget) {
+  constructor(target: UsageTarget) {
     this.#target = target;
   }
 
@@ -31,16 +32,29 @@ export class UsageMeter {
     const after = this.#read();
     const seconds = (after.atMs - before.atMs) / 1000;
     const serverCpu = (after.serverSeconds - before.serverSeconds) / seconds;
+    const besideCpus = after.besideSeconds.map((each, index) => (each - (before.besideSeconds[index] ?? 0)) / seconds);
     const clientCpu = (after.clientSeconds - before.clientSeconds) / seconds;
+    const servingCpu = sum([serverCpu, ...besideCpus]);
+    const busy = (cores: readonly number[]): number =>
+      sum(cores.map((core) => (after.busySeconds.get(core) ?? 0) - (before.busySeconds.get(core) ?? 0))) / seconds;
+    const { serverCores, clientCores } = this.#target;
+    const areShared = serverCores.some((core) => clientCores.includes(core));
+    const otherCpu = areShared
+      ? busy(this.#cores) - servingCpu - clientCpu
+      : Math.max(busy(serverCores) - servingCpu, busy(clientCores) - clientCpu);
     return {
       seconds,
       serverCpu,
+      besideCpus,
       clientCpu,
       // CPU time alone would miss a client that another process keeps off its core.
       clientBusy: performance.eventLoopUtilization(this.#loopBefore).utilization,
-      serverCoreOther: Math.max(0, (after.serverCoreSeconds - before.serverCoreSeconds) / seconds - serverCpu),
-      clientCoreOther: Math.max(0, (after.clientCoreSeconds - before.clientCoreSeconds) / seconds - clientCpu),
+      otherCpu: Math.max(0, otherCpu),
     };
+  }
+
+  get #cores(): number[] {
+    return [...new Set([...this.#target.serverCores, ...this.#target.clientCores])];
   }
 
   #read(): Reading {
@@ -48,9 +62,13 @@ export class UsageMeter {
     return {
       atMs: performance.now(),
       serverSeconds: processCpuSeconds(this.#target.serverPid),
+      besideSeconds: this.#target.besidePids.map(processCpuSeconds),
       clientSeconds: (user + system) / 1e6,
-      serverCoreSeconds: coreBusySeconds(this.#target.serverCore),
-      clientCoreSeconds: coreBusySeconds(this.#target.clientCore),
+      busySeconds: new Map(this.#cores.map((core) => [core, coreBusySeconds(core)])),
     };
   }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }

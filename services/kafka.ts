@@ -10,8 +10,11 @@ const CLUSTER_ID = 'dGlkZWdhdGUtc2VydmljZQ';
 const READY_MS_MAX = 60_000;
 const STOP_MS_MAX = 20_000;
 const READY = 'Kafka Server started';
-/** For a fast start and little memory, not for speed. */
-const JVM = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Dorg.slf4j.simpleLogger.showDateTime=true'];
+const LOGGING = ['-Dorg.slf4j.simpleLogger.showDateTime=true'];
+/** For a fast start and little memory: what is hot is never compiled in full. */
+const JVM_TO_START_FAST = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...LOGGING];
+/** For speed, once it is warm: every compiler, and the collector and pauses that Kafka's own start script asks for. */
+const JVM_TO_RUN_FAST = ['-server', '-Xms1g', '-Xmx1g', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20', ...LOGGING];
 
 export interface KafkaPorts {
   readonly client: number;
@@ -29,6 +32,8 @@ export interface KafkaSettings {
   /** Broker settings that are put in the place of ours, or beside them. */
   readonly properties?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
+  /** Whether brokers are to be fast for good, as measurements want it, rather than to start fast. */
+  readonly isForSpeed?: boolean;
 }
 
 /** A Kafka in KRaft mode, each of whose nodes is broker and controller. */
@@ -89,19 +94,20 @@ export class Kafka {
   async #start(id: number): Promise<void> {
     const running = this.#daemons.get(id);
     if (running !== undefined && isRunning(running)) return;
-    const { jars, env } = this.#settings;
+    const { jars, env, isForSpeed = false } = this.#settings;
     const data = this.#data(id);
     mkdirSync(data, { recursive: true });
     const file = join(this.#settings.directory, `kafka-${id}.properties`);
     writeFileSync(file, this.#properties(id));
     const classPath = ['-cp', join(jars, '*')];
     if (!existsSync(join(data, 'meta.properties'))) {
-      const format = [...JVM, ...classPath, 'kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', file];
-      await promisify(execFile)('java', format);
+      const format = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', file];
+      await promisify(execFile)('java', [...JVM_TO_START_FAST, ...classPath, ...format]);
     }
     const logFile = this.logFile(id);
     const from = sizeOf(logFile);
-    const daemon = await startDaemon('java', [...JVM, ...classPath, 'kafka.Kafka', file], logFile, env);
+    const jvm = isForSpeed ? JVM_TO_RUN_FAST : JVM_TO_START_FAST;
+    const daemon = await startDaemon('java', [...jvm, ...classPath, 'kafka.Kafka', file], logFile, env);
     this.#daemons.set(id, daemon);
     const { client } = this.#settings.ports[id - 1] as KafkaPorts;
     await untilReady(`Kafka's broker ${id}`, daemon, logFile, READY_MS_MAX, async () => {

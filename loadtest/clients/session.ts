@@ -10,10 +10,12 @@ import { type Greeting, unexpected, type Wire } from './wire.ts';
 
 /** What all sessions of a run share. */
 export interface Run {
-  readonly port: number;
+  /** Sessions take turns on them. */
+  readonly ports: readonly number[];
   readonly wire: Wire;
   readonly window: PublishWindow;
-  readonly histogram: LatencyHistogram;
+  /** Of deliveries, by port. */
+  readonly histograms: readonly LatencyHistogram[];
   /** When the chunk at hand was read; µs. */
   nowUs: number;
   /** Deliveries verified. */
@@ -59,6 +61,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
   /** All of its rooms, where they are several. */
   readonly #memberships: ReadonlyMap<string, Membership> | undefined;
   readonly #framing: Framing;
+  readonly #port: number;
   readonly #socket: Socket;
   #state: 'upgrading' | 'greeting' | 'live' | 'closed' = 'greeting';
   /** The beginning of a line whose end has not come. */
@@ -71,9 +74,12 @@ export class Session implements LineSink, Greeting, PublishingSession {
   /** For servers that answer in order. */
   #nextAnswer = 0;
 
-  private constructor(run: Run, rooms: readonly RoomStream[], place: number) {
+  private constructor(run: Run, rooms: readonly RoomStream[], index: number, place: number) {
     this.#run = run;
-    const memberships = rooms.map((room): Membership => ({ room, reader: room.addReader() }));
+    const turn = index % run.ports.length;
+    this.#port = run.ports[turn] as number;
+    const histogram = run.histograms[turn] as LatencyHistogram;
+    const memberships = rooms.map((room): Membership => ({ room, reader: room.addReader(histogram) }));
     this.#own = memberships[0] as Membership;
     if (rooms.length > 1) this.#memberships = new Map(memberships.map((one) => [one.room.name, one]));
     this.#framing =
@@ -84,7 +90,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
     };
     this.#socket = connect({
       host: HOST,
-      port: run.port,
+      port: this.#port,
       ...sourceOf(place),
       noDelay: true,
       allowHalfOpen: true,
@@ -105,7 +111,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
    * that are open at a time.
    */
   static async open(run: Run, rooms: readonly RoomStream[], index: number, place = index): Promise<Session> {
-    const session = new Session(run, rooms, place);
+    const session = new Session(run, rooms, index, place);
     if (run.wire.framing === 'websocket') await session.#upgrade();
     const names = rooms.map(({ name }) => name);
     await session.converse((greeting) => run.wire.greet(greeting, index, names));
@@ -311,7 +317,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
     this.#state = 'upgrading';
     const lines = [
       `GET ${this.#run.wire.path} HTTP/1.1`,
-      `Host: ${HOST}:${this.#run.port}`,
+      `Host: ${HOST}:${this.#port}`,
       'Connection: Upgrade',
       'Upgrade: websocket',
       'Sec-WebSocket-Version: 13',
