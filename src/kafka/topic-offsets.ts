@@ -24,29 +24,53 @@ export class TopicOffsets {
   readonly #admin: Admin;
   readonly #topic: string;
   #known: Offsets | null = null;
-  #knownAtMs = 0;
+  /** When that was asked for, on the monotonic clock. */
+  #knownAtMs = Number.NEGATIVE_INFINITY;
+  #refreshing: Promise<Offsets> | null = null;
 
   constructor(admin: Admin, topic: string) {
     this.#admin = admin;
     this.#topic = topic;
   }
 
+  /** As they are now. @throws Error if Kafka does not say */
   async fetch(): Promise<Offsets> {
-    this.#known = await fetchOffsets(this.#admin, this.#topic);
-    this.#knownAtMs = performance.now();
-    return this.#known;
+    const askedAtMs = performance.now();
+    const offsets = await fetchOffsets(this.#admin, this.#topic);
+    // An answer that comes late may be about a topic that is gone.
+    if (askedAtMs >= this.#knownAtMs) {
+      this.#known = offsets;
+      this.#knownAtMs = askedAtMs;
+    }
+    return offsets;
   }
 
-  /** The offset of the first record that a partition still has, as it was at most seconds ago. */
+  /** The offset of the first record that a partition still has, as it was at most seconds ago. @throws Error */
   async first(partition: number): Promise<number> {
     const isFresh = this.#known !== null && performance.now() - this.#knownAtMs < FIRST_OFFSET_MS;
-    const { first } = isFresh && this.#known !== null ? this.#known : await this.fetch();
-    return first[partition] ?? 0;
+    const { first } = isFresh && this.#known !== null ? this.#known : await this.#refresh();
+    return offsetIn(partition, first[partition]);
   }
 
-  /** The offset of a partition's first record of that time (milliseconds since 1970) or later. */
+  /**
+   * The offset of a partition's first record of that time (milliseconds since 1970) or later; where there is none, the
+   * offset behind its last record. @throws Error
+   */
   async at(partition: number, timeMs: number): Promise<number> {
     const found = await this.#admin.fetchTopicOffsetsByTimestamp(this.#topic, timeMs);
-    return Number(found.find((each) => each.partition === partition)?.offset ?? 0);
+    return offsetIn(partition, found.find((each) => each.partition === partition)?.offset);
   }
+
+  /** One question for all who ask at the same time. */
+  #refresh(): Promise<Offsets> {
+    this.#refreshing ??= this.fetch().finally(() => {
+      this.#refreshing = null;
+    });
+    return this.#refreshing;
+  }
+}
+
+function offsetIn(partition: number, offset: number | string | undefined): number {
+  if (offset === undefined) throw new Error(`partition ${partition} is not there`);
+  return Number(offset);
 }

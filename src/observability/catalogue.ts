@@ -359,6 +359,13 @@ export const METRICS = {
       outcome: ['delivered', 'duplicate', 'zombie', 'other_epoch', 'foreign', 'newer', 'malformed'],
     },
   },
+  logScans: {
+    name: 'tidegate_log_scans_total',
+    type: 'counter',
+    signal: 'traffic',
+    help: 'Scans of what is not in memory any more, each for all reads that wait for its partition; cut: it came to its bounds before all were served; failed: Kafka did not let it',
+    labels: { result: ['finished', 'cut', 'failed'] },
+  },
   logTailRestarts: {
     name: 'tidegate_log_tail_restarts_total',
     type: 'counter',
@@ -377,6 +384,18 @@ export const METRICS = {
     type: 'gauge',
     signal: 'saturation',
     help: "By how much this machine's clock and a broker's certainly differ",
+  },
+  logScansRunning: {
+    name: 'tidegate_log_scans_running',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Scans of what is not in memory any more that are under way; of the embedded log 0',
+  },
+  logScansRunningMax: {
+    name: 'tidegate_log_scans_running_max',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Scans at the same time above which reads wait for them',
   },
   logProducersDropped: {
     name: 'tidegate_log_producers_dropped',
