@@ -50,8 +50,8 @@ export interface ScanContext {
 
 /**
  * Goes once over a stretch of a partition, from the lowest offset that is wanted there, for all who wait. What counts
- * is decided as the tail has decided it. It ends when all have theirs, or behind `scanRecordsMax` records, or after
- * `scanMsMax` from its first one on; it holds an entry of the window for each record that it reads.
+ * is decided as the tail has decided it. It ends when all have theirs, or with the batch in which `scanRecordsMax` records
+ * are over, or `scanMsMax`, from its first one on; it holds an entry of the window for each record that it reads.
  */
 export class Scan {
   readonly #context: ScanContext;
@@ -166,7 +166,7 @@ export class Scan {
       this.#next += 1;
       if (offset < this.#start) continue;
       if (outcome.kind === 'delivered') this.#give(outcome.publication);
-      if (this.#count === 0 || this.#next - this.#start >= scanRecordsMax) break;
+      if (this.#count === 0) break;
     }
     this.#answerReached();
     const nowMs = performance.now();

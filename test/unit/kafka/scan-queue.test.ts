@@ -94,6 +94,7 @@ test('who wants what is older does not hold up for good those who were there bef
     others += 1;
     void replica.pages.read({ room: 'r1', ...ALL, limit: 1, ...behind(-1) });
   };
+  void replica.pages.read({ room: 'r1', ...ALL, limit: 1, ...behind(-1) });
   const high = replica.pages.read({ room: 'r0', ...ALL, limit: 1, ...behind(300) });
   expect((await high).publications[0]?.offset).toBe(304);
   isServed = true;
@@ -143,11 +144,21 @@ test('what was read before the log began anew is not told as if it were of the n
     if (batches === 10) replica.epoch = 'next';
   };
   // Some in the scan that goes on, others in the one that is due.
-  const reads = ['r0', 'r1'].map((room) => codeOf(replica.pages.read({ room, ...ALL, ...behind(-1) })));
-  expect(await Promise.all(reads)).toEqual(['unavailable', 'unavailable']);
+  const reads = ['r0', 'r1'].flatMap((room) => [
+    codeOf(replica.pages.read({ room, ...ALL, ...behind(-1) })),
+    codeOf(replica.pages.read({ room, ...ALL })),
+  ]);
+  expect(new Set(await Promise.all(reads))).toEqual(new Set(['unavailable']));
   const page = await replica.pages.read({ room: 'r0', ...ALL, ...behind(3) });
   // What is there is none of the new one's, and the place is of the old one.
   expect(page).toMatchObject({ publications: [], gap: { from: null, to: { epoch: 'next' } } });
+});
+
+test('nor is what is in memory of the new one told as if it were of the old one', async () => {
+  const { replica } = await filled(20, 2, { recentRecordsMax: 100 });
+  const reading = codeOf(replica.pages.read({ room: 'r0', ...ALL }));
+  replica.epoch = 'next';
+  expect(await reading).toBe('unavailable');
 });
 
 test('where Kafka has not what was read of it already, only those hear it who want that', async () => {
@@ -160,6 +171,7 @@ test('where Kafka has not what was read of it already, only those hear it who wa
   expect((await within).publications).toHaveLength(51);
   expect(await beyond).toBe('unavailable');
   expect(await nothing).toBe('unavailable');
+  expect(replica.pages.scans.counts.failed).toBe(0);
 });
 
 test('a step in the offsets is a loss: told as a gap where records were deleted, else tried again and refused', async () => {
