@@ -56,6 +56,9 @@ export function newestToPresent(page: Page, reading: Reading, bounds: PageBounds
     if (bytes > bounds.bytesMax) break;
     from -= 1;
   }
-  const gap = arrived.complete && from === 0 ? page.gap : undefined;
-  return { publications: all.slice(from), offset: reading.end, more: false, gap };
+  const publications = all.slice(from);
+  // What lies before the oldest one that is kept was not asked for.
+  const isTold = from === 0 || (page.gap !== undefined && page.gap.to.offset > (publications[0]?.offset ?? 0));
+  const gap = arrived.complete && isTold ? page.gap : undefined;
+  return { publications, offset: reading.end, more: false, gap };
 }

@@ -42,7 +42,8 @@ export interface Page {
   /** Oldest first. */
   readonly publications: readonly Publication[];
   /**
-   * With `after`: newer ones follow within `through`. Otherwise: older ones may follow.
+   * With `after`: newer ones follow within `through`, or may follow where it is not in memory. Otherwise: older ones
+   * may follow.
    */
   readonly more: boolean;
   /** Given only if something between the request's position and this page may be missing. */
@@ -91,9 +92,9 @@ export interface RoomLog {
   read(request: ReadRequest): Promise<Page>;
 
   /**
-   * The offset of the newest record in each partition that `tail` has handed on, or -1; indexed by partition. It
-   * covers a batch already while that is handed on, so that who joins meanwhile has a position behind all of it.
-   * The array is live and belongs to the log.
+   * The offset of the newest record in each partition that `tail` has handed on, or of one behind it that does not
+   * count, or -1; indexed by partition. It covers a batch already while that is handed on, so that who joins meanwhile
+   * has a position behind all of it. The array is live and belongs to the log.
    */
   ends(): readonly number[];
 

@@ -1,4 +1,5 @@
 import type { OutcomeCounts } from './partition-reader.ts';
+import type { ScanCounts } from './scan-queue.ts';
 
 /** What a log on Kafka has to tell of itself. */
 export interface KafkaLogFigures {
@@ -15,4 +16,9 @@ export interface KafkaLogFigures {
   /** Producers that were given up and are not gone. */
   readonly producersDropped: number;
   readonly producersDroppedMax: number;
+  /** How scans of what is not in memory ended; one is for all who wait for its partition. */
+  readonly scans: Readonly<ScanCounts>;
+  /** Those under way. */
+  readonly scansRunning: number;
+  readonly scansMax: number;
 }

@@ -23,11 +23,11 @@ import { type Outcome, type OutcomeCounts, PartitionReader } from './partition-r
 import type { RangeReader } from './range-reader.ts';
 import { RecentRecords } from './recent-records.ts';
 import { Tail, type TailSink } from './tail.ts';
-import type { Offsets, TopicOffsets } from './topic-offsets.ts';
+import type { TopicOffsets } from './topic-offsets.ts';
+import { type TailStart, WarmUps } from './warm-ups.ts';
 
 /** Milliseconds between looks at deadlines: how exact they are. */
 const TICK_MS = 100;
-const FIND_MS_MAX = 10_000;
 /** Milliseconds that connections may take to close in good order; they may as well hang. */
 const CLOSE_MS_MAX = 2_000;
 
@@ -66,6 +66,7 @@ export class KafkaLog implements ServedLog, TailSink {
   readonly #lanes: Lanes;
   readonly #pages: KafkaPages;
   readonly #watch: IncarnationWatch;
+  readonly #warmUps: WarmUps;
   readonly #appends: PartitionAppends[];
   /** By partition, of this incarnation. */
   readonly #readers: PartitionReader[] = [];
@@ -133,13 +134,13 @@ export class KafkaLog implements ServedLog, TailSink {
       ensureTopics: () => ensureTopicsAnew(createClient(settings, logger), settings),
       renew: (incarnation) => this.#renew(incarnation),
     });
+    const past = { ...{ settings, reader, offsets }, epoch: () => this.epoch };
+    this.#warmUps = new WarmUps(past);
     this.#pages = new KafkaPages({
-      settings,
-      reader,
+      ...past,
+      warmUps: this.#warmUps,
       recent: this.#recent,
-      epoch: () => this.epoch,
       endOf: (partition) => this.#ends[partition] ?? -1,
-      offsets,
     });
   }
 
@@ -151,24 +152,26 @@ export class KafkaLog implements ServedLog, TailSink {
   async start(): Promise<void> {
     await this.#leaders.start();
     const offsets = await onceKnown(() => this.#offsets.fetch());
-    const from = await Promise.all(this.#appends.map(({ partition }) => this.#warmFrom(partition, offsets)));
-    this.#begin(from);
+    this.#begin(await Promise.all(this.#appends.map(({ partition }) => this.#warmUps.atEnd(partition, offsets))));
     this.#ticker = setInterval(() => this.#tick(), TICK_MS).unref();
     this.#watch.start();
     this.#lookWhetherWarm();
     await this.#warm.promise;
   }
 
-  /** Reads this incarnation from these offsets on, knowing nothing. */
-  #begin(from: readonly number[]): void {
+  /** Reads this incarnation from there on, knowing nothing. */
+  #begin(starts: readonly TailStart[]): void {
     const { partitions, recentRecordsMax, recentBytesMax } = this.#settings;
     const bounds = {
       recordsMax: Math.ceil(recentRecordsMax / partitions),
       bytesMax: Math.ceil(recentBytesMax / partitions),
     };
-    for (const [partition, offset] of from.entries()) {
+    for (const [partition, { offset, soundMs }] of starts.entries()) {
       this.#readers[partition] = new PartitionReader(partition, partitions, this.epoch, this.#settings);
-      this.#recent[partition] = new RecentRecords(offset, bounds);
+      this.#recent[partition] = new RecentRecords(offset, bounds, {
+        soundMs,
+        newsFrom: this.#newsFrom[partition] ?? 0,
+      });
       this.#ends[partition] = -1;
     }
     this.#tail = new Tail(
@@ -181,7 +184,7 @@ export class KafkaLog implements ServedLog, TailSink {
         // As it is now: what was known before records were deleted is of no use.
         firstOffsets: async () => (await this.#offsets.fetch()).first,
       },
-      from,
+      starts.map(({ offset }) => offset),
       this,
     );
     this.#tail.start();
@@ -238,6 +241,9 @@ export class KafkaLog implements ServedLog, TailSink {
       batches: this.#lanes.batches,
       producersDropped: this.#lanes.droppedCount,
       producersDroppedMax: this.#settings.producersDroppedMax,
+      scans: this.#pages.scans.counts,
+      scansRunning: this.#pages.scans.running,
+      scansMax: this.#settings.scansMax,
     };
   }
 
@@ -267,10 +273,9 @@ export class KafkaLog implements ServedLog, TailSink {
       if (outcome.kind === 'delivered') publications.push(outcome.publication);
       else if (outcome.kind !== 'duplicate') this.#tellSkipped(partition, Number(message.offset), outcome.kind);
     }
-    const last = publications.at(-1);
     // First the end, then the batch: a session that joins while it is handed on has a position behind it all.
-    if (last !== undefined) this.#ends[partition] = last.offset;
-    for (const publication of publications) this.#recent[partition]?.add(publication);
+    this.#ends[partition] = Number(messages.at(-1)?.offset);
+    this.#recent[partition]?.follow(messages, publications);
     const newsFrom = this.#newsFrom[partition] ?? 0;
     const news = publications.filter(({ offset }) => offset >= newsFrom);
     if (news.length > 0) this.#onBatch?.(news);
@@ -338,24 +343,8 @@ export class KafkaLog implements ServedLog, TailSink {
     this.#newsFrom = first;
     this.#behind = [...end];
     for (const appends of this.#appends) appends.lost();
-    this.#begin(first);
+    this.#begin(first.map((offset) => ({ offset, soundMs: Number.NEGATIVE_INFINITY })));
     for (let partition = 0; partition < this.partitions; partition++) this.#onBreak?.(partition);
-  }
-
-  /** Where to begin so that what is decided behind the end is decided right. */
-  async #warmFrom(partition: number, offsets: Offsets): Promise<number> {
-    const first = offsets.first[partition] ?? 0;
-    const end = offsets.end[partition] ?? 0;
-    if (end <= first) return end;
-    let lastMs = 0;
-    const visit = (messages: readonly KafkaMessage[]): boolean => {
-      lastMs = Number(messages.at(-1)?.timestamp);
-      return false;
-    };
-    await this.#reader.read(partition, end - 1, visit, FIND_MS_MAX);
-    // From the log's time, never from a clock here.
-    const { windowMs, slackMs } = this.#settings;
-    return Math.max(first, await this.#offsets.at(partition, lastMs - windowMs - slackMs));
   }
 
   #lookWhetherWarm(): void {

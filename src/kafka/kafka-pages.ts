@@ -1,54 +1,50 @@
-import type { KafkaMessage } from 'kafkajs';
 import { overloaded } from '../fanout/append-queue.ts';
 import { partitionOf } from '../fanout/partition.ts';
 import type { Page, ReadRequest } from '../fanout/room-log.ts';
 import { CommandError } from '../protocol/errors.ts';
-import type { Gap } from '../protocol/position.ts';
-import type { Publication } from '../protocol/publication.ts';
+import type { Gap, Position } from '../protocol/position.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
-import { PartitionReader } from './partition-reader.ts';
-import type { RangeReader } from './range-reader.ts';
+import { FirstPublications, LastPublications, type PageBounds } from './page-publications.ts';
 import type { RecentRecords } from './recent-records.ts';
+import type { Scanned, Want } from './scan.ts';
+import { ScanQueue, type ScanQueueContext } from './scan-queue.ts';
 import type { TopicOffsets } from './topic-offsets.ts';
 
-/** Records that a scan may read before the first one it is about, to know what counts; and milliseconds. */
-const WARM_UP_RECORDS_MAX = 200_000;
-const WARM_UP_MS_MAX = 6_000;
-const FIND_MS_MAX = 5_000;
-
-export interface PagesContext {
-  readonly settings: KafkaLogSettings;
-  readonly reader: RangeReader;
+export interface PagesContext extends ScanQueueContext {
+  readonly settings: ScanQueueContext['settings'] & Pick<KafkaLogSettings, 'readsQueuedMax'>;
   /** By partition. */
   readonly recent: readonly RecentRecords[];
-  epoch(): string;
-  /** The offset of the newest publication in a partition, or -1. */
+  /** The offset up to which a partition's records were handed on, or -1. */
   endOf(partition: number): number;
-  readonly offsets: TopicOffsets;
+  readonly offsets: Pick<TopicOffsets, 'first'>;
 }
 
-interface Scope {
+/** What a page is about. */
+interface Scope extends PageBounds {
   readonly room: string;
   readonly partition: number;
-  readonly limit: number;
-  readonly bytesMax: number;
+  /** Of the log, when the page was asked for. */
+  readonly epoch: string;
 }
 
-/** What a scan has seen: all of the room's publications from its start up to and with `through`. */
-interface Scanned {
-  readonly publications: readonly Publication[];
-  readonly through: number;
+/** Offsets of a gap: behind the first one, up to and with the second. null: since a position of another epoch. */
+interface Missing {
+  readonly from: number | null;
+  readonly to: number;
 }
 
-/** Reads pages of rooms: from memory, and what lies before that from Kafka, as far as one read may go. */
+/**
+ * Makes pages of rooms: of what is in memory, and of what lies before that by scans, at most `scanRecordsMax` records
+ * for a page. It holds at most `readsQueuedMax` pages at a time.
+ */
 export class KafkaPages {
   readonly #context: PagesContext;
-  /** Scans one after the other, by partition. */
-  readonly #scanning = new Map<number, Promise<unknown>>();
+  readonly #scans: ScanQueue;
   #waiting = 0;
 
   constructor(context: PagesContext) {
     this.#context = context;
+    this.#scans = new ScanQueue(context);
   }
 
   /** Reads without an answer. */
@@ -56,17 +52,22 @@ export class KafkaPages {
     return this.#waiting;
   }
 
+  get scans(): Pick<ScanQueue, 'counts' | 'running'> {
+    return this.#scans;
+  }
+
+  /** As the port has it. @throws CommandError `overloaded` beyond `readsQueuedMax`, `unavailable` where Kafka fails */
   async read(request: ReadRequest): Promise<Page> {
     if (this.#waiting >= this.#context.settings.readsQueuedMax) throw overloaded('too many reads wait');
     this.#waiting += 1;
     try {
       const { room, limit, bytesMax, after, before } = request;
       const partition = partitionOf(room, this.#context.settings.partitions);
-      const scope = { room, partition, limit, bytesMax };
+      const epoch = this.#context.epoch();
+      const scope = { room, partition, epoch, limit, bytesMax };
       const end = this.#context.endOf(partition);
       const through = Math.min(request.through, end);
-      const isKnown = (position: { epoch: string; offset: number }): boolean =>
-        position.epoch === this.#context.epoch() && position.offset <= end;
+      const isKnown = (position: Position): boolean => position.epoch === epoch && position.offset <= end;
       if (after !== undefined) {
         return await this.#forward(scope, isKnown(after) ? after.offset : null, through);
       }
@@ -83,142 +84,103 @@ export class KafkaPages {
 
   /** @param after null: from the first record there is */
   async #forward(scope: Scope, after: number | null, through: number): Promise<Page> {
-    const { recent, offsets } = this.#context;
-    const memory = recent[scope.partition] as RecentRecords;
+    const page = new FirstPublications(scope);
+    let missing: Missing | undefined = after === null ? { from: null, to: -1 } : undefined;
+    const pageOf = (more: boolean): Page => ({ publications: page.list, more, ...gapOf(scope, missing) });
     let from = (after ?? -1) + 1;
-    /** Up to where something may be missing. */
-    let missing = after === null ? -1 : undefined;
+    /** Behind the last record that is scanned. */
+    let bound = from + this.#context.settings.scanRecordsMax;
     // Again, as memory may let go of more meanwhile.
-    while (from < memory.from && from <= through) {
-      const first = await offsets.first(scope.partition);
-      if (first > from) {
-        missing = first - 1;
-        from = first;
-        continue;
+    for (;;) {
+      const memory = this.#memoryOf(scope);
+      const last = (): number => Math.min(through, memory.from - 1);
+      if (from > last()) {
+        for (const publication of memory.ofRoom(scope.room, from, through)) {
+          if (!page.add(publication)) return pageOf(true);
+        }
+        return pageOf(false);
       }
-      const last = Math.min(through, memory.from - 1);
-      const scanned = await this.#scan(scope, from, last);
-      if (scanned.publications.length > 0) {
-        const page = within(scope, scanned.publications);
-        const isAll = page.length === scanned.publications.length && scanned.through >= through;
-        return { publications: page, more: !isAll, ...this.#gap(after, missing) };
+      if (page.isFull) return pageOf(true);
+      if (from < bound) {
+        const scanned = await this.#scan(scope, {
+          from,
+          last: () => Math.min(last(), bound - 1),
+          take: (publication) => page.add(publication) && !page.isFull,
+        });
+        from = Math.max(scanned.reached, page.list.at(-1)?.offset ?? -1) + 1;
+        if (scanned.kind === 'done') continue;
+        if (scanned.kind === 'missing' && page.list.length === 0) {
+          missing = { from: after, to: Math.min(scanned.through, last()) };
+          from = missing.to + 1;
+          bound = from + this.#context.settings.scanRecordsMax;
+          continue;
+        }
       }
-      // It may go no further than this, and has found nothing: the rest can't be promised.
-      if (scanned.through < last) missing = last;
-      from = last + 1;
+      // What lies beyond can't be promised. Behind what was found, the next page tries again.
+      if (page.list.length > 0) return pageOf(true);
+      missing = { from: after, to: last() };
+      from = missing.to + 1;
     }
-    const publications: Publication[] = [];
-    let bytes = 0;
-    let more = false;
-    for (const publication of memory.ofRoom(scope.room, from, through)) {
-      bytes += publication.value.length;
-      if (publications.length > 0 && (publications.length === scope.limit || bytes > scope.bytesMax)) {
-        more = true;
-        break;
-      }
-      publications.push(publication);
-    }
-    return { publications, more, ...this.#gap(after, missing) };
   }
 
   /** @param start exclusive */
   async #backward(scope: Scope, start: number, isForeign: boolean): Promise<Page> {
-    const { recent, offsets, settings } = this.#context;
-    const memory = recent[scope.partition] as RecentRecords;
-    const first = await offsets.first(scope.partition);
-    const gap = isForeign ? this.#gap(null, first - 1) : {};
-    const newest: Publication[] = [];
-    let bytes = 0;
+    const { offsets, settings } = this.#context;
+    let first = await offsets.first(scope.partition);
+    const memory = this.#memoryOf(scope);
+    const newest = new FirstPublications(scope);
+    const newestOf = (more: boolean): Page => {
+      const missing = isForeign ? { from: null, to: first - 1 } : undefined;
+      return { publications: newest.list.reverse(), more, ...gapOf(scope, missing) };
+    };
     for (const publication of memory.ofRoomBackward(scope.room, memory.from, start - 1)) {
-      bytes += publication.value.length;
-      if (newest.length > 0 && (newest.length === scope.limit || bytes > scope.bytesMax)) {
-        return { publications: newest.reverse(), more: true, ...gap };
-      }
-      newest.push(publication);
+      if (!newest.add(publication)) return newestOf(true);
     }
     const last = Math.min(start, memory.from) - 1;
-    if (last < first) return { publications: newest.reverse(), more: false, ...gap };
-    if (newest.length > 0) return { publications: newest.reverse(), more: true, ...gap };
-    const from = Math.max(first, last + 1 - settings.scanRecordsMax);
-    const { publications } = await this.#scan({ ...scope, limit: Number.POSITIVE_INFINITY }, from, last);
-    const page = within(scope, publications.toReversed()).toReversed();
-    const isFirst = from === first && page.length === publications.length;
-    // With nothing to go on from, what lies further back is out of reach.
-    if (page.length === 0 && !isFirst) return { publications: [], more: false, ...this.#gap(first - 1, from - 1) };
-    return { publications: page, more: !isFirst, ...gap };
-  }
-
-  #gap(after: number | null, missing: number | undefined): { gap?: Gap } {
-    if (missing === undefined) return {};
-    const epoch = this.#context.epoch();
-    return { gap: { from: after === null ? null : { epoch, offset: after }, to: { epoch, offset: missing } } };
-  }
-
-  /** Reads the room's publications in a range of offsets, both inclusive, as far as one read may go. */
-  async #scan(scope: Scope, from: number, through: number): Promise<Scanned> {
-    const { partition } = scope;
-    const before = this.#scanning.get(partition) ?? Promise.resolve();
-    const scan = before.then(() => this.#scanNow(scope, from, through));
-    const settled = scan.catch(() => {});
-    this.#scanning.set(partition, settled);
-    try {
-      return await scan;
-    } finally {
-      if (this.#scanning.get(partition) === settled) this.#scanning.delete(partition);
+    for (;;) {
+      // What lies before the first record is the end of history, and no gap.
+      if (last < first) return newestOf(false);
+      if (newest.list.length > 0) return newestOf(true);
+      const from = Math.max(first, last + 1 - settings.scanRecordsMax);
+      const found = new LastPublications(scope);
+      const scanned = await this.#scan(scope, {
+        from,
+        last: () => last,
+        take: (publication) => {
+          found.add(publication);
+          return true;
+        },
+      });
+      if (scanned.kind === 'missing') {
+        first = scanned.through + 1;
+        continue;
+      }
+      const isNothing = found.list.length === 0;
+      const isAll = from === first && !found.isCut;
+      const { reached } = scanned;
+      let missing: Missing | undefined;
+      // With nothing to go on from, what lies further back is out of reach.
+      if (isNothing && !isAll) missing = { from: first - 1, to: from - 1 };
+      if (reached < last) missing = { from: missing?.from ?? reached, to: last };
+      if (isForeign) missing = { from: null, to: missing?.to ?? first - 1 };
+      return { publications: found.list, more: !isNothing && !isAll, ...gapOf(scope, missing) };
     }
   }
 
-  async #scanNow(scope: Scope, from: number, through: number): Promise<Scanned> {
-    const { settings, reader, epoch, offsets } = this.#context;
-    const { room, partition, limit, bytesMax } = scope;
-    const { windowMs, slackMs, partitions, scanRecordsMax, scanMsMax } = settings;
-    const atMs = await this.#timeOf(partition, from);
-    const warmFrom = Math.min(from, await offsets.at(partition, atMs - windowMs - slackMs));
-    // Without all of that it can't be told what counts.
-    if (from - warmFrom > WARM_UP_RECORDS_MAX) return { publications: [], through: from - 1 };
-    const decider = new PartitionReader(partition, partitions, epoch(), settings);
-    const publications: Publication[] = [];
-    let bytes = 0;
-    let reached = from - 1;
-    let deadlineMs = Number.POSITIVE_INFINITY;
-    const visit = (messages: readonly KafkaMessage[]): boolean => {
-      for (const message of messages) {
-        const offset = Number(message.offset);
-        if (offset > through) return false;
-        const outcome = decider.take(message);
-        if (offset < from) continue;
-        if (outcome.kind === 'delivered' && outcome.publication.room === room) {
-          publications.push(outcome.publication);
-          bytes += outcome.publication.value.length;
-        }
-        reached = offset;
-        if (publications.length > limit || bytes > bytesMax) return false;
-      }
-      if (deadlineMs === Number.POSITIVE_INFINITY && reached >= from) deadlineMs = performance.now() + scanMsMax;
-      return reached < through && reached - from < scanRecordsMax && performance.now() < deadlineMs;
-    };
-    await reader.read(partition, warmFrom, visit, WARM_UP_MS_MAX + 2 * scanMsMax);
-    return { publications, through: reached };
+  async #scan(scope: Scope, want: Pick<Want, 'from' | 'last' | 'take'>): Promise<Scanned> {
+    const { room, partition, epoch } = scope;
+    return this.#scans.scan({ room, partition, epoch, ...want });
   }
 
-  /** When the record at an offset was appended. */
-  async #timeOf(partition: number, offset: number): Promise<number> {
-    let ts = 0;
-    const visit = ([message]: readonly KafkaMessage[]): boolean => {
-      ts = Number(message?.timestamp);
-      return false;
-    };
-    await this.#context.reader.read(partition, offset, visit, FIND_MS_MAX);
-    return ts;
+  /** What is in memory, of the log that the page is of. */
+  #memoryOf({ partition, epoch }: Scope): RecentRecords {
+    if (this.#context.epoch() !== epoch) throw new Error('the log has just begun anew');
+    return this.#context.recent[partition] as RecentRecords;
   }
 }
 
-/** The first ones, as far as the bounds go. */
-function within({ limit, bytesMax }: Scope, publications: readonly Publication[]): Publication[] {
-  let bytes = 0;
-  const behind = publications.findIndex(({ value }, index) => {
-    bytes += value.length;
-    return index > 0 && (index >= limit || bytes > bytesMax);
-  });
-  return behind === -1 ? [...publications] : publications.slice(0, behind);
+function gapOf({ epoch }: Scope, missing: Missing | undefined): { gap?: Gap } {
+  if (missing === undefined) return {};
+  const { from, to } = missing;
+  return { gap: { from: from === null ? null : { epoch, offset: from }, to: { epoch, offset: to } } };
 }

@@ -69,9 +69,14 @@ export interface KafkaLogSettings {
   readonly recentBytesMax: number;
   /** Reads that may wait (1,024); beyond, `overloaded`. */
   readonly readsQueuedMax: number;
-  /** Records that one read may scan beyond what is in memory, and milliseconds (50,000, 2,000). */
+  /**
+   * Records that are scanned for one page beyond what is in memory, and milliseconds that one scan takes (50,000,
+   * 2,000), without those that come before to know what counts. What lies beyond is told as a gap.
+   */
   readonly scanRecordsMax: number;
   readonly scanMsMax: number;
+  /** Scans at the same time, over all partitions (2), 1 or more; a partition has one at a time. */
+  readonly scansMax: number;
 }
 
 export const KAFKA_LOG_DEFAULTS = {
@@ -106,4 +111,5 @@ export const KAFKA_LOG_DEFAULTS = {
   readsQueuedMax: 1_024,
   scanRecordsMax: 50_000,
   scanMsMax: 2_000,
+  scansMax: 2,
 } as const satisfies Omit<KafkaLogSettings, 'brokers' | 'prefix' | 'node'>;

@@ -17,7 +17,7 @@ export interface RangeReaderContext {
 /** A reading of one partition, from an offset on. */
 interface Reading {
   next: number;
-  /** Given records in order; whether it wants more. */
+  /** Given records in order; whether it wants more. Where it throws, the reading ends with that. */
   readonly visit: (messages: readonly KafkaMessage[]) => boolean;
   readonly end: (error?: Error) => void;
 }
@@ -38,9 +38,10 @@ export class RangeReader {
   }
 
   /**
-   * Hands on a partition's records from an offset on until `visit` has enough. Resolves then.
+   * Hands on a partition's records from an offset on until `visit` has enough. Resolves then. Where records were
+   * deleted it goes on behind them without a word: it is for `visit` to look at the offsets.
    *
-   * @throws Error if that took more than `timeoutMs`, or Kafka fails
+   * @throws Error if that took more than `timeoutMs`, Kafka fails, or what `visit` throws
    */
   async read(partition: number, from: number, visit: Reading['visit'], timeoutMs: number): Promise<void> {
     if (this.#readings.has(partition)) throw new Error(`partition ${partition} is being read already`);
@@ -127,8 +128,9 @@ export class RangeReader {
     await consumer.subscribe({ topic, fromBeginning: true });
     await consumer.run({
       autoCommit: false,
-      eachBatch: async ({ batch, heartbeat }) => {
-        this.#onBatch(consumer, batch);
+      eachBatch: async ({ batch, heartbeat, isStale }) => {
+        // It was fetched for a reading that has ended: for the one that has begun since it begins in a wrong place.
+        if (!isStale()) this.#onBatch(consumer, batch);
         await heartbeat();
       },
     });
@@ -152,10 +154,19 @@ export class RangeReader {
       consumer.pause([{ topic, partitions: [partition] }]);
     } else if (last !== undefined) {
       reading.next = Number(last.offset) + 1;
-      if (reading.visit(fresh)) return;
+      const { isOver, error } = visited(reading, fresh);
+      if (!isOver) return;
       consumer.pause([{ topic, partitions: [partition] }]);
       this.#readings.delete(partition);
-      reading.end();
+      reading.end(error);
     }
+  }
+}
+
+function visited({ visit }: Reading, messages: readonly KafkaMessage[]): { isOver: boolean; error?: Error } {
+  try {
+    return { isOver: !visit(messages) };
+  } catch (error) {
+    return { isOver: true, error: error as Error };
   }
 }

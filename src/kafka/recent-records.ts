@@ -1,3 +1,4 @@
+import type { KafkaMessage } from 'kafkajs';
 import type { Publication } from '../protocol/publication.ts';
 
 /** Bounds of what is kept of one partition. */
@@ -6,9 +7,18 @@ export interface RecentBounds {
   readonly bytesMax: number;
 }
 
+/** Which records may be decided wrong, for what would have to be known was not read: see `WarmUps`. */
+export interface Unsound {
+  /** Those that are stamped before this, milliseconds since 1970, */
+  readonly soundMs: number;
+  /** and stand before this offset. */
+  readonly newsFrom: number;
+}
+
 /** The newest publications of one partition, all of those from `from` on. */
 export class RecentRecords {
   readonly #bounds: RecentBounds;
+  readonly #unsound: Unsound | undefined;
   /** Oldest first, behind `#first`. */
   #publications: Publication[] = [];
   #first = 0;
@@ -16,9 +26,10 @@ export class RecentRecords {
   #from: number;
 
   /** @param from the first offset that it will be given */
-  constructor(from: number, bounds: RecentBounds) {
+  constructor(from: number, bounds: RecentBounds, unsound?: Unsound) {
     this.#from = from;
     this.#bounds = bounds;
+    this.#unsound = unsound;
   }
 
   /** Every publication of the partition at this offset or behind it is here. */
@@ -32,6 +43,15 @@ export class RecentRecords {
 
   get size(): number {
     return this.#publications.length - this.#first;
+  }
+
+  /** The next records, and those publications that were made of them: what it has begins behind the unsound ones. */
+  follow(messages: readonly KafkaMessage[], publications: readonly Publication[]): void {
+    const { soundMs, newsFrom } = this.#unsound ?? { soundMs: Number.NEGATIVE_INFINITY, newsFrom: 0 };
+    const isUnsound = ({ offset, timestamp }: KafkaMessage) => Number(offset) < newsFrom && Number(timestamp) < soundMs;
+    const unsound = messages.findLast(isUnsound);
+    if (unsound !== undefined) this.restart(Number(unsound.offset) + 1);
+    for (const publication of publications) if (publication.offset >= this.#from) this.add(publication);
   }
 
   add(publication: Publication): void {

@@ -1,6 +1,7 @@
 import { DISCONNECTS } from '../protocol/disconnects.ts';
 import { ERRORS } from '../protocol/errors.ts';
 import { OPS } from '../protocol/reader.ts';
+import { LOG_METRICS } from './log-metrics.ts';
 import { APPEND_SECONDS, CALL_SECONDS, LOCAL_SECONDS, type MetricEntry } from './metric-entry.ts';
 
 const API_CALLS = [
@@ -283,18 +284,6 @@ export const METRICS = {
     signal: 'saturation',
     help: 'Bytes above which more publishes are refused (TIDEGATE_APPEND_QUEUE_BYTES_MAX)',
   },
-  logReads: {
-    name: 'tidegate_log_reads_waiting',
-    type: 'gauge',
-    signal: 'saturation',
-    help: 'Reads of history that wait for the log',
-  },
-  logReadsMax: {
-    name: 'tidegate_log_reads_waiting_max',
-    type: 'gauge',
-    signal: 'saturation',
-    help: 'Reads of history above which more are refused',
-  },
   dedupeEntries: {
     name: 'tidegate_dedupe_entries',
     type: 'gauge',
@@ -337,59 +326,7 @@ export const METRICS = {
     signal: 'saturation',
     help: 'Sessions that are not read, because they went on far beyond their rates',
   },
-  logWritable: {
-    name: 'tidegate_log_writable',
-    type: 'gauge',
-    signal: 'saturation',
-    help: '1 while the log can be written, else 0',
-  },
-  logBatches: {
-    name: 'tidegate_log_batches_total',
-    type: 'counter',
-    signal: 'traffic',
-    help: 'Batches of publishes sent to Kafka; failed: they had no answer in time, or a bad one, and were sent again',
-    labels: { result: ['sent', 'failed'] },
-  },
-  logRecords: {
-    name: 'tidegate_log_records_total',
-    type: 'counter',
-    signal: 'traffic',
-    help: 'Records that the tail has read from Kafka, by what became of them; zombie: they came behind their deadline',
-    labels: {
-      outcome: ['delivered', 'duplicate', 'zombie', 'other_epoch', 'foreign', 'newer', 'malformed'],
-    },
-  },
-  logTailRestarts: {
-    name: 'tidegate_log_tail_restarts_total',
-    type: 'counter',
-    signal: 'errors',
-    help: 'Times that reading from Kafka had to begin anew, where it was',
-  },
-  logLag: {
-    name: 'tidegate_log_lag_records',
-    type: 'gauge',
-    signal: 'saturation',
-    help: 'Records that Kafka has and the tail has not read; of the embedded log 0',
-    labels: { partition: null },
-  },
-  logClockSkew: {
-    name: 'tidegate_log_clock_skew_seconds',
-    type: 'gauge',
-    signal: 'saturation',
-    help: "By how much this machine's clock and a broker's certainly differ",
-  },
-  logProducersDropped: {
-    name: 'tidegate_log_producers_dropped',
-    type: 'gauge',
-    signal: 'saturation',
-    help: 'Connections to Kafka that were given up and are not gone',
-  },
-  logProducersDroppedMax: {
-    name: 'tidegate_log_producers_dropped_max',
-    type: 'gauge',
-    signal: 'saturation',
-    help: 'Connections given up above which no more are made',
-  },
+  ...LOG_METRICS,
   draining: {
     name: 'tidegate_draining',
     type: 'gauge',

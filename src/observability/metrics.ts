@@ -33,6 +33,9 @@ export interface MetricSources {
         readonly skewMs: number;
         readonly producersDropped: number;
         readonly producersDroppedMax: number;
+        readonly scans: Readonly<Record<string, number>>;
+        readonly scansRunning: number;
+        readonly scansMax: number;
       })
     | null;
   readonly presence: { readonly userCount: number; readonly deviceCount: number; readonly roomCount: number };
@@ -108,6 +111,7 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   logWritable: ({ log }) => Number(log.state().writable),
   logBatches: ({ figures }) => figures?.().batches ?? noneOf(METRICS.logBatches.labels.result),
   logRecords: ({ figures }) => figures?.().outcomes ?? noneOf(METRICS.logRecords.labels.outcome),
+  logScans: ({ figures }) => figures?.().scans ?? noneOf(METRICS.logScans.labels.result),
   logTailRestarts: ({ figures }) => figures?.().tailRestarts ?? 0,
   logLag: ({ log, figures }) => {
     const lags = figures?.().lags ?? [];
@@ -116,6 +120,8 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
     });
   },
   logClockSkew: ({ figures }) => (figures?.().skewMs ?? 0) / 1000,
+  logScansRunning: ({ figures }) => figures?.().scansRunning ?? 0,
+  logScansRunningMax: ({ figures }) => figures?.().scansMax ?? 0,
   logProducersDropped: ({ figures }) => figures?.().producersDropped ?? 0,
   logProducersDroppedMax: ({ figures }) => figures?.().producersDroppedMax ?? 0,
   draining: ({ gateway }) => Number(gateway.draining),

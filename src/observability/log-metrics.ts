@@ -1,0 +1,89 @@
+import type { MetricEntry } from './metric-entry.ts';
+
+/** The log's part of the catalogue; what only a log on Kafka has to tell is 0 of the embedded one. */
+export const LOG_METRICS = {
+  logReads: {
+    name: 'tidegate_log_reads_waiting',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Reads of history that wait for the log',
+  },
+  logReadsMax: {
+    name: 'tidegate_log_reads_waiting_max',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Reads of history above which more are refused',
+  },
+  logWritable: {
+    name: 'tidegate_log_writable',
+    type: 'gauge',
+    signal: 'saturation',
+    help: '1 while the log can be written, else 0',
+  },
+  logBatches: {
+    name: 'tidegate_log_batches_total',
+    type: 'counter',
+    signal: 'traffic',
+    help: 'Batches of publishes sent to Kafka; failed: they had no answer in time, or a bad one, and were sent again',
+    labels: { result: ['sent', 'failed'] },
+  },
+  logRecords: {
+    name: 'tidegate_log_records_total',
+    type: 'counter',
+    signal: 'traffic',
+    help: 'Records that the tail has read from Kafka, by what became of them; zombie: they came behind their deadline',
+    labels: {
+      outcome: ['delivered', 'duplicate', 'zombie', 'other_epoch', 'foreign', 'newer', 'malformed'],
+    },
+  },
+  logScans: {
+    name: 'tidegate_log_scans_total',
+    type: 'counter',
+    signal: 'traffic',
+    help: 'Scans of what is not in memory any more, each for all reads that wait for its partition; cut: it came to its bounds before all were served; failed: Kafka did not let it',
+    labels: { result: ['finished', 'cut', 'failed'] },
+  },
+  logTailRestarts: {
+    name: 'tidegate_log_tail_restarts_total',
+    type: 'counter',
+    signal: 'errors',
+    help: 'Times that reading from Kafka had to begin anew, where it was',
+  },
+  logLag: {
+    name: 'tidegate_log_lag_records',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Records that Kafka has and the tail has not read; of the embedded log 0',
+    labels: { partition: null },
+  },
+  logClockSkew: {
+    name: 'tidegate_log_clock_skew_seconds',
+    type: 'gauge',
+    signal: 'saturation',
+    help: "By how much this machine's clock and a broker's certainly differ",
+  },
+  logScansRunning: {
+    name: 'tidegate_log_scans_running',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Scans of what is not in memory any more that are under way; of the embedded log 0',
+  },
+  logScansRunningMax: {
+    name: 'tidegate_log_scans_running_max',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Scans at the same time above which reads wait for them',
+  },
+  logProducersDropped: {
+    name: 'tidegate_log_producers_dropped',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Connections to Kafka that were given up and are not gone',
+  },
+  logProducersDroppedMax: {
+    name: 'tidegate_log_producers_dropped_max',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Connections given up above which no more are made',
+  },
+} as const satisfies Record<string, MetricEntry>;
