@@ -279,7 +279,8 @@ export class KafkaLog implements ServedLog, TailSink {
     const newsFrom = this.#newsFrom[partition] ?? 0;
     const news = publications.filter(({ offset }) => offset >= newsFrom);
     if (news.length > 0) this.#onBatch?.(news);
-    this.#settle(partition, decided);
+    this.#appends[partition]?.settle(decided, this.epoch);
+    this.#notifySettled();
     // Who writes that has seen another one than this.
     if (decided.some(({ kind }) => kind === 'other_epoch')) this.#watch.look();
     this.#lookWhetherWarm();
@@ -350,21 +351,6 @@ export class KafkaLog implements ServedLog, TailSink {
   #lookWhetherWarm(): void {
     const next = this.#tail?.next;
     if (next?.every((offset, partition) => offset >= (this.#newsFrom[partition] ?? 0))) this.#warm.resolve();
-  }
-
-  #settle(partition: number, decided: readonly Outcome[]): void {
-    const appends = this.#appends[partition] as PartitionAppends;
-    const { epoch } = this;
-    for (const outcome of decided) {
-      if (outcome.kind === 'delivered') {
-        const { id, dataHash, publication } = outcome;
-        appends.decided(id, { position: { epoch, offset: publication.offset }, duplicate: false, dataHash });
-      } else if (outcome.kind === 'duplicate') {
-        const { id, firstOffset, firstHash } = outcome;
-        appends.decided(id, { position: { epoch, offset: firstOffset }, duplicate: true, dataHash: firstHash });
-      }
-    }
-    this.#notifySettled();
   }
 
   #tellSkipped(partition: number, offset: number, kind: string): void {

@@ -6,6 +6,7 @@ import {
   unknownOutcome,
 } from '../fanout/append-queue.ts';
 import type { CommandError } from '../protocol/errors.ts';
+import type { Outcome } from './partition-reader.ts';
 import type { Append } from './record.ts';
 
 /** A partition's records on their way: one batch at a time, in the order of the calls. */
@@ -80,6 +81,19 @@ export class PartitionAppends {
     this.#sending = false;
     this.#end();
     this.queue.fail(error);
+  }
+
+  /** The tail has decided on these records, of whoever they are. */
+  settle(outcomes: readonly Outcome[], epoch: string): void {
+    for (const outcome of outcomes) {
+      if (outcome.kind === 'delivered') {
+        const { id, dataHash, publication } = outcome;
+        this.decided(id, { position: { epoch, offset: publication.offset }, duplicate: false, dataHash });
+      } else if (outcome.kind === 'duplicate') {
+        const { id, firstOffset, firstHash } = outcome;
+        this.decided(id, { position: { epoch, offset: firstOffset }, duplicate: true, dataHash: firstHash });
+      }
+    }
   }
 
   /** The tail has decided on a record with this id. Once it has on all of the batch, their callers have answers. */

@@ -1,5 +1,5 @@
 import type { KafkaMessage } from 'kafkajs';
-import type { Publication } from '../protocol/publication.ts';
+import { type Publication, withOwnBytes } from '../protocol/publication.ts';
 
 /** Bounds of what is kept of one partition. */
 export interface RecentBounds {
@@ -55,7 +55,7 @@ export class RecentRecords {
   }
 
   add(publication: Publication): void {
-    this.#publications.push(publication);
+    this.#publications.push(withOwnBytes(publication));
     this.#bytes += publication.value.length;
     while (this.size > this.#bounds.recordsMax || this.#bytes > this.#bounds.bytesMax) this.#dropOldest();
   }

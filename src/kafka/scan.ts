@@ -1,5 +1,5 @@
 import type { KafkaMessage } from 'kafkajs';
-import type { Publication } from '../protocol/publication.ts';
+import { type Publication, withOwnBytes } from '../protocol/publication.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
 import { PartitionReader } from './partition-reader.ts';
 import type { RangeReader } from './range-reader.ts';
@@ -175,13 +175,10 @@ export class Scan {
   }
 
   #give(publication: Publication): void {
-    const { room, offset, value } = publication;
+    const { room, offset } = publication;
     const waiters = this.#rooms.get(room);
     if (waiters === undefined) return;
-    // A copy, in memory of its own: else all that was fetched with it would be held as long as it is.
-    const copy = Buffer.allocUnsafeSlow(value.length);
-    value.copy(copy);
-    const own = { ...publication, value: copy };
+    const own = withOwnBytes(publication);
     for (const waiter of [...waiters]) {
       if (offset < waiter.from || offset > waiter.want.last()) continue;
       if (!waiter.want.take(own)) this.#answer(waiter, { kind: 'done', reached: offset - 1 });

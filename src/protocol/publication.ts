@@ -23,3 +23,8 @@ export function encodeValue(room: string, from: string, mid: string, data: strin
 export function quoted(text: string): string {
   return text.includes('"') || text.includes('\\') ? JSON.stringify(text) : `"${text}"`;
 }
+
+/** The same with bytes of its own, for what is kept: else all that it was read together with would be kept as well. */
+export function withOwnBytes(publication: Publication): Publication {
+  return { ...publication, value: Buffer.from(publication.value) };
+}
