@@ -8,6 +8,7 @@ import type { LogLoad, LogState, ServedLog } from '../fanout/served-log.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { encodeValue, type Publication } from '../protocol/publication.ts';
 import { BrokerClocks } from './broker-clocks.ts';
+import { Freshness } from './freshness.ts';
 import { IncarnationWatch } from './incarnation-watch.ts';
 import { createClient } from './kafka-client.ts';
 import type { KafkaLogFigures } from './kafka-log-figures.ts';
@@ -22,11 +23,11 @@ import { type Outcome, type OutcomeCounts, PartitionReader } from './partition-r
 import type { RangeReader } from './range-reader.ts';
 import { RecentRecords } from './recent-records.ts';
 import { Tail, type TailSink } from './tail.ts';
-import type { Offsets, TopicOffsets } from './topic-offsets.ts';
+import type { TopicOffsets } from './topic-offsets.ts';
+import { warmStart } from './warm-start.ts';
 
 /** Milliseconds between looks at deadlines: how exact they are. */
 const TICK_MS = 100;
-const FIND_MS_MAX = 10_000;
 
 export interface KafkaLogParts {
   readonly settings: KafkaLogSettings;
@@ -62,6 +63,7 @@ export class KafkaLog implements ServedLog, TailSink {
   readonly #leaders: Leaders;
   readonly #lanes: Lanes;
   readonly #pages: KafkaPages;
+  readonly #freshness: Freshness;
   readonly #watch: IncarnationWatch;
   readonly #appends: PartitionAppends[];
   /** By partition, of this incarnation. */
@@ -128,12 +130,15 @@ export class KafkaLog implements ServedLog, TailSink {
       ensureTopics: () => ensureTopicsAnew(createClient(settings, logger), settings),
       renew: (incarnation) => this.#renew(incarnation),
     });
+    const nextOf = (partition: number) => this.#tail?.next[partition] ?? 0;
+    this.#freshness = new Freshness({ offsets, partitions: settings.partitions, nextOf });
     this.#pages = new KafkaPages({
       settings,
       reader,
       recent: this.#recent,
       epoch: () => this.epoch,
       endOf: (partition) => this.#ends[partition] ?? -1,
+      nextOf,
       offsets,
     });
   }
@@ -146,7 +151,8 @@ export class KafkaLog implements ServedLog, TailSink {
   async start(): Promise<void> {
     await this.#leaders.refresh();
     const offsets = await this.#offsets.fetch();
-    const from = await Promise.all(this.#appends.map(({ partition }) => this.#warmFrom(partition, offsets)));
+    const context = { settings: this.#settings, reader: this.#reader, offsets: this.#offsets };
+    const from = await Promise.all(this.#appends.map(({ partition }) => warmStart(partition, offsets, context)));
     this.#begin(from);
     this.#ticker = setInterval(() => this.#tick(), TICK_MS).unref();
     this.#watch.start();
@@ -222,6 +228,10 @@ export class KafkaLog implements ServedLog, TailSink {
     return this.#ends;
   }
 
+  untilCurrent(room: string): Promise<void> {
+    return this.#freshness.until(partitionOf(room, this.partitions));
+  }
+
   /** As they are now. */
   figures(): KafkaLogFigures {
     const next = this.#tail?.next ?? [];
@@ -270,6 +280,7 @@ export class KafkaLog implements ServedLog, TailSink {
     const news = publications.filter(({ offset }) => offset >= newsFrom);
     if (news.length > 0) this.#onBatch?.(news);
     this.#settle(partition, decided);
+    this.#freshness.advanced(partition);
     // Who writes that has seen another one than this.
     if (decided.some(({ kind }) => kind === 'other_epoch')) this.#watch.look();
     this.#lookWhetherWarm();
@@ -333,22 +344,6 @@ export class KafkaLog implements ServedLog, TailSink {
     for (let partition = 0; partition < this.partitions; partition++) this.#onBreak?.(partition);
   }
 
-  /** Where to begin so that what is decided behind the end is decided right. */
-  async #warmFrom(partition: number, offsets: Offsets): Promise<number> {
-    const first = offsets.first[partition] ?? 0;
-    const end = offsets.end[partition] ?? 0;
-    if (end <= first) return end;
-    let lastMs = 0;
-    const visit = (messages: readonly KafkaMessage[]): boolean => {
-      lastMs = Number(messages.at(-1)?.timestamp);
-      return false;
-    };
-    await this.#reader.read(partition, end - 1, visit, FIND_MS_MAX);
-    // From the log's time, never from a clock here.
-    const { windowMs, slackMs } = this.#settings;
-    return Math.max(first, await this.#offsets.at(partition, lastMs - windowMs - slackMs));
-  }
-
   #lookWhetherWarm(): void {
     const next = this.#tail?.next;
     if (next?.every((offset, partition) => offset >= (this.#newsFrom[partition] ?? 0))) this.#warm.resolve();
@@ -359,8 +354,10 @@ export class KafkaLog implements ServedLog, TailSink {
     const { epoch } = this;
     for (const outcome of decided) {
       if (outcome.kind === 'delivered') {
-        const { id, dataHash, publication } = outcome;
-        appends.decided(id, { position: { epoch, offset: publication.offset }, duplicate: false, dataHash });
+        const { id, dataHash, node, publication } = outcome;
+        // Where another replica was told to publish the same, and was first, that one's caller has added it.
+        const duplicate = node !== this.#settings.node;
+        appends.decided(id, { position: { epoch, offset: publication.offset }, duplicate, dataHash });
       } else if (outcome.kind === 'duplicate') {
         const { id, firstOffset, firstHash } = outcome;
         appends.decided(id, { position: { epoch, offset: firstOffset }, duplicate: true, dataHash: firstHash });

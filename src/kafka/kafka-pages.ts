@@ -3,7 +3,7 @@ import { overloaded } from '../fanout/append-queue.ts';
 import { partitionOf } from '../fanout/partition.ts';
 import type { Page, ReadRequest } from '../fanout/room-log.ts';
 import { CommandError } from '../protocol/errors.ts';
-import type { Gap } from '../protocol/position.ts';
+import type { Gap, Position } from '../protocol/position.ts';
 import type { Publication } from '../protocol/publication.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
 import { PartitionReader } from './partition-reader.ts';
@@ -15,6 +15,7 @@ import type { TopicOffsets } from './topic-offsets.ts';
 const WARM_UP_RECORDS_MAX = 200_000;
 const WARM_UP_MS_MAX = 6_000;
 const FIND_MS_MAX = 5_000;
+const BEHIND_RETRY_MS = 1_000;
 
 export interface PagesContext {
   readonly settings: KafkaLogSettings;
@@ -24,6 +25,8 @@ export interface PagesContext {
   epoch(): string;
   /** The offset of the newest publication in a partition, or -1. */
   endOf(partition: number): number;
+  /** The offset behind the last record of a partition, whatever it is, that this replica has read. */
+  nextOf(partition: number): number;
   readonly offsets: TopicOffsets;
 }
 
@@ -65,12 +68,10 @@ export class KafkaPages {
       const scope = { room, partition, limit, bytesMax };
       const end = this.#context.endOf(partition);
       const through = Math.min(request.through, end);
-      const isKnown = (position: { epoch: string; offset: number }): boolean =>
-        position.epoch === this.#context.epoch() && position.offset <= end;
       if (after !== undefined) {
-        return await this.#forward(scope, isKnown(after) ? after.offset : null, through);
+        return await this.#forward(scope, (await this.#isKnown(partition, after)) ? after.offset : null, through);
       }
-      const isForeign = before !== undefined && !isKnown(before);
+      const isForeign = before !== undefined && !(await this.#isKnown(partition, before));
       const start = before === undefined || isForeign ? through + 1 : Math.min(before.offset, through + 1);
       return await this.#backward(scope, start, isForeign);
     } catch (error) {
@@ -79,6 +80,17 @@ export class KafkaPages {
     } finally {
       this.#waiting -= 1;
     }
+  }
+
+  /** Whether a position is one of this log. @throws CommandError `unavailable` where that is not known here yet */
+  async #isKnown(partition: number, { epoch, offset }: Position): Promise<boolean> {
+    if (epoch !== this.#context.epoch()) return false;
+    if (offset <= this.#context.endOf(partition)) return true;
+    if (offset < this.#context.nextOf(partition)) return false;
+    // Another replica may be ahead: what a session has seen there must not be taken for a gap.
+    const { end } = await this.#context.offsets.fetch();
+    if (offset >= (end[partition] ?? 0)) return false;
+    throw new CommandError('unavailable', 'this replica has not read so far yet', BEHIND_RETRY_MS);
   }
 
   /** @param after null: from the first record there is */

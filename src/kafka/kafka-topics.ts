@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, Kafka } from 'kafkajs';
+import { kafkaTypeOf } from './kafka-error.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
 
 /** Kafka, or what is in it, is not as the log needs it; the message says what to do. */
@@ -16,6 +18,10 @@ export interface TopicSpec {
 /** Kafka's number for a topic among what has settings; kafkajs' own name for it can't be imported by a module. */
 const TOPIC_RESOURCE = 2;
 const TOPIC_EXISTS = 'TOPIC_ALREADY_EXISTS';
+/** What a broker says of a topic that was made a moment ago, of which it has not heard yet. */
+const NOT_HEARD_OF = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'];
+const HEARD_MS_MAX = 10_000;
+const POLL_MS = 50;
 
 /** @throws KafkaSetupError */
 export async function connectAdmin(admin: Admin, { brokers }: KafkaLogSettings): Promise<void> {
@@ -79,13 +85,16 @@ function minInsyncOf({ replicationFactor }: KafkaLogSettings): string {
  */
 export async function ensureTopics(admin: Admin, settings: KafkaLogSettings): Promise<void> {
   const specs = [roomsTopic(settings), metaTopic(settings)];
-  for (const { name, partitions, config } of specs) {
+  // Where they are there, nobody needs the right to make them.
+  const known = await admin.listTopics();
+  for (const { name, partitions, config } of specs.filter((spec) => !known.includes(spec.name))) {
     const configEntries = Object.entries(config).map(([key, value]) => ({ name: key, value }));
     const { replicationFactor } = settings;
     try {
       await admin.createTopics({
         topics: [{ topic: name, numPartitions: partitions, replicationFactor, configEntries }],
-        waitForLeaders: true,
+        // It can't: it fails if the broker that it asks has not heard of the topic.
+        waitForLeaders: false,
       });
     } catch (error) {
       if (!isAlreadyThere(error)) throw setupError(name, error as Error);
@@ -102,8 +111,7 @@ export async function ensureTopicsAnew(client: Kafka, settings: KafkaLogSettings
 }
 
 async function verifyTopic(admin: Admin, spec: TopicSpec, settings: KafkaLogSettings): Promise<void> {
-  const { topics } = await admin.fetchTopicMetadata({ topics: [spec.name] });
-  const partitions = topics[0]?.partitions.length ?? 0;
+  const partitions = await partitionsOf(admin, spec.name);
   if (partitions !== spec.partitions) {
     throw new KafkaSetupError(
       `the topic ${spec.name} has ${partitions} partitions, not ${spec.partitions}: rooms would be looked for in the wrong ones`,
@@ -124,6 +132,20 @@ async function verifyTopic(admin: Admin, spec: TopicSpec, settings: KafkaLogSett
   const neededMs = settings.windowMs + settings.slackMs;
   if (spec.config['retention.ms'] !== undefined && retentionMs >= 0 && retentionMs < neededMs) {
     throw new KafkaSetupError(`the topic ${spec.name} has retention.ms=${retentionMs}, and needs ${neededMs} or more`);
+  }
+}
+
+/** How many partitions a topic has, once the brokers serve it. */
+async function partitionsOf(admin: Admin, name: string): Promise<number> {
+  const deadlineMs = performance.now() + HEARD_MS_MAX;
+  for (;;) {
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [name] });
+      return topics[0]?.partitions.length ?? 0;
+    } catch (error) {
+      if (!NOT_HEARD_OF.includes(kafkaTypeOf(error) ?? '') || performance.now() > deadlineMs) throw error;
+      await sleep(POLL_MS);
+    }
   }
 }
 
