@@ -28,6 +28,8 @@ export interface KafkaSettings {
   readonly advertised?: readonly number[];
   /** Broker settings that are put in the place of ours, or beside them. */
   readonly properties?: Readonly<Record<string, string>>;
+  /** For `StorageTool format`, as `--add-scram` and what it takes. */
+  readonly formatOptions?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -89,15 +91,15 @@ export class Kafka {
   async #start(id: number): Promise<void> {
     const running = this.#daemons.get(id);
     if (running !== undefined && isRunning(running)) return;
-    const { jars, env } = this.#settings;
+    const { jars, env, formatOptions = [] } = this.#settings;
     const data = this.#data(id);
     mkdirSync(data, { recursive: true });
     const file = join(this.#settings.directory, `kafka-${id}.properties`);
     writeFileSync(file, this.#properties(id));
     const classPath = ['-cp', join(jars, '*')];
     if (!existsSync(join(data, 'meta.properties'))) {
-      const format = [...JVM, ...classPath, 'kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', file];
-      await promisify(execFile)('java', format);
+      const format = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', file, ...formatOptions];
+      await promisify(execFile)('java', [...JVM, ...classPath, ...format]);
     }
     const logFile = this.logFile(id);
     const from = sizeOf(logFile);

@@ -2,11 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, Kafka } from 'kafkajs';
 import { kafkaTypeOf } from './kafka-error.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
-
-/** Kafka, or what is in it, is not as the log needs it; the message says what to do. */
-export class KafkaSetupError extends Error {
-  override readonly name = 'KafkaSetupError';
-}
+import { KafkaSetupError, setupErrorOf } from './kafka-setup-error.ts';
 
 /** A topic, and the settings without which the log's promises don't hold. */
 export interface TopicSpec {
@@ -23,23 +19,16 @@ const NOT_HEARD_OF = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'];
 const HEARD_MS_MAX = 10_000;
 const POLL_MS = 50;
 
-/** @throws KafkaSetupError */
-export async function connectAdmin(admin: Admin, { brokers }: KafkaLogSettings): Promise<void> {
-  try {
-    await admin.connect();
-  } catch (error) {
-    throw new KafkaSetupError(`Kafka can't be reached at ${brokers.join(', ')}: ${(error as Error).message}`);
-  }
-}
-
 /** Sees whether a log can be served from there, and makes nothing. @throws KafkaSetupError */
 export async function checkKafka(admin: Admin, settings: KafkaLogSettings): Promise<'empty' | 'there'> {
-  await connectAdmin(admin, settings);
   try {
+    await admin.connect();
     const known = await admin.listTopics();
     const specs = [roomsTopic(settings), metaTopic(settings)].filter(({ name }) => known.includes(name));
     for (const spec of specs) await verifyTopic(admin, spec, settings);
     return specs.length === 0 ? 'empty' : 'there';
+  } catch (error) {
+    throw setupErrorOf(error, settings);
   } finally {
     await admin.disconnect();
   }
@@ -81,7 +70,7 @@ function minInsyncOf({ replicationFactor }: KafkaLogSettings): string {
  * Makes the topics unless they are there, and sees whether they are as they must be. Those that are there are never
  * altered: other settings of theirs would be lost.
  *
- * @throws KafkaSetupError
+ * @throws KafkaSetupError if they are not, or an error of kafkajs's
  */
 export async function ensureTopics(admin: Admin, settings: KafkaLogSettings): Promise<void> {
   const specs = [roomsTopic(settings), metaTopic(settings)];
@@ -97,7 +86,8 @@ export async function ensureTopics(admin: Admin, settings: KafkaLogSettings): Pr
         waitForLeaders: false,
       });
     } catch (error) {
-      if (!isAlreadyThere(error)) throw setupError(name, error as Error);
+      if (isAlreadyThere(error)) continue;
+      throw setupErrorOf(firstOf(error as Error), settings, `the topic ${name} can't be made`);
     }
   }
   for (const spec of specs) await verifyTopic(admin, spec, settings);
@@ -106,7 +96,7 @@ export async function ensureTopics(admin: Admin, settings: KafkaLogSettings): Pr
 /** The same where they may be gone: an admin that has known a topic can't make it again, as it asks for it first. */
 export async function ensureTopicsAnew(client: Kafka, settings: KafkaLogSettings): Promise<void> {
   const admin = client.admin();
-  await connectAdmin(admin, settings);
+  await admin.connect();
   await ensureTopics(admin, settings).finally(() => admin.disconnect());
 }
 
@@ -154,7 +144,7 @@ function isAlreadyThere(error: unknown): boolean {
   return type === TOPIC_EXISTS || (errors.length > 0 && errors.every((each) => each.type === TOPIC_EXISTS));
 }
 
-function setupError(topic: string, error: Error & { errors?: readonly Error[] }): KafkaSetupError {
-  const words = error.errors?.map(({ message }) => message).join('; ') ?? error.message;
-  return new KafkaSetupError(`the topic ${topic} can't be made: ${words}`);
+/** kafkajs tells of topics together; one at a time is asked for. */
+function firstOf(error: Error & { errors?: readonly Error[] }): Error {
+  return error.errors?.[0] ?? error;
 }
