@@ -1,4 +1,5 @@
 import { configDefaults, defineConfig } from 'vitest/config';
+import { missingForServices } from './test/services/test-services.ts';
 
 /** What talks to a gateway over WebSockets runs once on each library that can serve them. */
 const ON_EACH_ENGINE = ['test/e2e/**/*.test.ts', 'test/faults/**/*.test.ts'];
@@ -7,6 +8,28 @@ const ON_ONE_ENGINE = [
   'test/e2e/{api,api-access,openapi,cli-chat-terminal,client-docs,client-tokens,text-mode,page-accessibility}.test.ts',
   'test/faults/{backup,bit-flip,damage,data-directory,disk-full,embedded-disk-full,power-cut,retention,slow-disk,sync-faults}.test.ts',
 ];
+/**
+ * What rooms promise holds where a gateway is two replicas, whichever of them a client comes to. Within these files what
+ * one process does by itself is marked as such. Left out as a whole is:
+ * - presence, grace, client-presence, page-presence, cli-chat-terminal, client-docs, ghosts: each replica knows of its own
+ *   sessions only;
+ * - auth, client-tokens, api-access, openapi, http, page-safety: who may come, and what a port answers, is asked of one
+ *   process, and nothing of it is shared;
+ * - bad-input, bounds, limits, heartbeat, vanished-peer, hostile: bounds of sessions and of a process;
+ * - metrics, logs, delivery, process: what a process tells of itself, and how it starts and ends;
+ * - page-rooms, page-accessibility: a page's own list of rooms, and its looks;
+ * - the other faults: the embedded log and its disk, whose part test/kafka has for Kafka.
+ */
+const ON_A_CLUSTER = [
+  'test/e2e/{api,chat,text-mode}.test.ts',
+  'test/e2e/{client,client-process,client-rooms}.test.ts',
+  'test/e2e/cli-chat{,-restart}.test.ts',
+  'test/e2e/page{,-direct,-history,-offline}.test.ts',
+  'test/faults/{client-reconnects,kill}.test.ts',
+];
+
+/** Where it can't be run its tests are left out, except in CI, where they fail. */
+const isKafkaMissing = !process.env.CI && (await missingForServices()).length > 0;
 
 export default defineConfig({
   test: {
@@ -34,6 +57,18 @@ export default defineConfig({
           env: { TIDEGATE_TEST_WS_ENGINE: 'ws' },
         },
       },
+      ...(isKafkaMissing
+        ? []
+        : [
+            {
+              extends: true as const,
+              test: {
+                name: 'cluster',
+                include: ON_A_CLUSTER,
+                env: { TIDEGATE_TEST_REPLICAS: '2' },
+              },
+            },
+          ]),
     ],
   },
 });

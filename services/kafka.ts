@@ -31,6 +31,8 @@ export interface KafkaSettings {
   readonly advertised?: readonly number[];
   /** Broker settings that are put in the place of ours, or beside them. */
   readonly properties?: Readonly<Record<string, string>>;
+  /** For `StorageTool format`, as `--add-scram` and what it takes. */
+  readonly formatOptions?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Whether brokers are to be fast for good, as measurements want it, rather than to start fast. */
   readonly isForSpeed?: boolean;
@@ -94,14 +96,14 @@ export class Kafka {
   async #start(id: number): Promise<void> {
     const running = this.#daemons.get(id);
     if (running !== undefined && isRunning(running)) return;
-    const { jars, env, isForSpeed = false } = this.#settings;
+    const { jars, env, isForSpeed = false, formatOptions = [] } = this.#settings;
     const data = this.#data(id);
     mkdirSync(data, { recursive: true });
     const file = join(this.#settings.directory, `kafka-${id}.properties`);
     writeFileSync(file, this.#properties(id));
     const classPath = ['-cp', join(jars, '*')];
     if (!existsSync(join(data, 'meta.properties'))) {
-      const format = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', file];
+      const format = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', file, ...formatOptions];
       await promisify(execFile)('java', [...JVM_TO_START_FAST, ...classPath, ...format]);
     }
     const logFile = this.logFile(id);

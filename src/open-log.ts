@@ -1,6 +1,7 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { SASLOptions } from 'kafkajs';
-import type { Config } from './config.ts';
+import { type Config, ConfigError } from './config.ts';
 import { checkDataDirectory } from './fanout/data-directory.ts';
 import { openEmbeddedLog } from './fanout/embedded-log.ts';
 import { EMBEDDED_LOG_DEFAULTS } from './fanout/embedded-settings.ts';
@@ -21,7 +22,7 @@ export interface OpenLog {
  * Opens the log that the settings name: on Kafka where they name brokers, else the embedded one.
  *
  * @param onFailure called when the embedded log can't go on and must be opened anew
- * @throws DataDirectoryError or KafkaSetupError, in words for the operator
+ * @throws ConfigError, DataDirectoryError or KafkaSetupError, in words for the operator
  */
 export async function openLog(config: Config, logger: LogLines, onFailure: (error: Error) => void): Promise<OpenLog> {
   if (config.kafkaBrokers.length > 0) {
@@ -44,7 +45,7 @@ export async function openLog(config: Config, logger: LogLines, onFailure: (erro
   return { log: await openEmbeddedLog(settings, logger), figures: null, bounds: settings };
 }
 
-/** What `tidegate check` says of the log. @throws DataDirectoryError or KafkaSetupError */
+/** What `tidegate check` says of the log. @throws ConfigError, DataDirectoryError or KafkaSetupError */
 export async function describeLog(config: Config): Promise<string> {
   const { partitions, dataDir, prefix } = config;
   if (config.kafkaBrokers.length === 0) {
@@ -80,10 +81,21 @@ function kafkaSettings(config: Config): KafkaLogSettings {
     node: config.nodeId,
     prefix: config.prefix,
     replicationFactor: config.kafkaReplication,
-    ssl: kafkaCa === null ? kafkaTls : { ca: [readFileSync(kafkaCa, 'utf8')] },
+    ssl: kafkaCa === null ? kafkaTls : { ca: [readAuthorities(kafkaCa)] },
     // Both are there: the settings were checked.
     sasl: kafkaSasl === 'none' ? null : saslOf(kafkaSasl, kafkaUser ?? '', kafkaPassword ?? ''),
   };
+}
+
+/** A file without certificates would be the same to Node as one with none that fits. */
+function readAuthorities(file: string): string {
+  try {
+    const pem = readFileSync(file, 'utf8');
+    new X509Certificate(pem);
+    return pem;
+  } catch (error) {
+    throw new ConfigError(`TIDEGATE_KAFKA_CA: "${file}" is no PEM file of certificates: ${(error as Error).message}`);
+  }
 }
 
 function saslOf(

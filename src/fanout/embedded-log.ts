@@ -172,6 +172,9 @@ export class EmbeddedLog implements ServedLog {
     return this.#ends;
   }
 
+  /** There is no other process: whatever is acknowledged has been handed on before. */
+  async untilCurrent(): Promise<void> {}
+
   /** Whether appends can be expected to succeed: for readiness. */
   state(): LogState {
     const stuck = this.#queue.flightMs > this.#settings.queueWaitMsMax ? 'the disk does not answer' : undefined;

@@ -98,6 +98,12 @@ export interface RoomLog {
    */
   ends(): readonly number[];
 
+  /**
+   * Resolves when `tail` has handed on all of a room that was acknowledged to anybody, by whatever process, before the
+   * call; or after a second, where that can't be found out. To be awaited before a room's past is read.
+   */
+  untilCurrent(room: string): Promise<void>;
+
   /** Settles what is under way and releases the store. Idempotent. */
   close(): Promise<void>;
 }

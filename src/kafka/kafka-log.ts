@@ -9,6 +9,7 @@ import type { LogLoad, LogState, ServedLog } from '../fanout/served-log.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { encodeValue, type Publication } from '../protocol/publication.ts';
 import { BrokerClocks } from './broker-clocks.ts';
+import { Freshness } from './freshness.ts';
 import { IncarnationWatch } from './incarnation-watch.ts';
 import { createClient } from './kafka-client.ts';
 import type { KafkaLogFigures } from './kafka-log-figures.ts';
@@ -65,6 +66,7 @@ export class KafkaLog implements ServedLog, TailSink {
   readonly #leaders: Leaders;
   readonly #lanes: Lanes;
   readonly #pages: KafkaPages;
+  readonly #freshness: Freshness;
   readonly #watch: IncarnationWatch;
   readonly #warmUps: WarmUps;
   readonly #appends: PartitionAppends[];
@@ -136,11 +138,16 @@ export class KafkaLog implements ServedLog, TailSink {
     });
     const past = { ...{ settings, reader, offsets }, epoch: () => this.epoch };
     this.#warmUps = new WarmUps(past);
+    this.#freshness = new Freshness({ offsets, ends: this.#ends });
     this.#pages = new KafkaPages({
       ...past,
       warmUps: this.#warmUps,
       recent: this.#recent,
       endOf: (partition) => this.#ends[partition] ?? -1,
+      isLeaderSettled: async (partition) => {
+        await this.#leaders.refresh();
+        return this.#leaders.isSettled(partition, settings.leaderSettledMs);
+      },
     });
   }
 
@@ -172,7 +179,7 @@ export class KafkaLog implements ServedLog, TailSink {
         soundMs,
         newsFrom: this.#newsFrom[partition] ?? 0,
       });
-      this.#ends[partition] = -1;
+      this.#ends[partition] = offset - 1;
     }
     this.#tail = new Tail(
       {
@@ -230,6 +237,10 @@ export class KafkaLog implements ServedLog, TailSink {
     return this.#ends;
   }
 
+  untilCurrent(room: string): Promise<void> {
+    return this.#freshness.until(partitionOf(room, this.partitions));
+  }
+
   /** As they are now. */
   figures(): KafkaLogFigures {
     const next = this.#tail?.next ?? [];
@@ -281,6 +292,7 @@ export class KafkaLog implements ServedLog, TailSink {
     if (news.length > 0) this.#onBatch?.(news);
     this.#appends[partition]?.settle(decided, this.epoch);
     this.#notifySettled();
+    this.#freshness.advanced(partition);
     // Who writes that has seen another one than this.
     if (decided.some(({ kind }) => kind === 'other_epoch')) this.#watch.look();
     this.#lookWhetherWarm();
@@ -290,6 +302,8 @@ export class KafkaLog implements ServedLog, TailSink {
   onGone(partition: number, through: number): void {
     this.#logger.error({ partition, through }, 'records were deleted from Kafka before this replica had read them');
     this.#recent[partition]?.restart(through + 1);
+    this.#ends[partition] = through;
+    this.#freshness.advanced(partition);
     this.#appends[partition]?.lost();
     this.#onBreak?.(partition);
     this.#lookWhetherWarm();

@@ -2,7 +2,8 @@ import type { Kafka, KafkaMessage } from 'kafkajs';
 import { randomName } from '../random-name.ts';
 import { partitionGiven } from './kafka-client.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
-import { KafkaSetupError, metaTopic } from './kafka-topics.ts';
+import { KafkaSetupError } from './kafka-setup-error.ts';
+import { metaTopic } from './kafka-topics.ts';
 import type { RangeReader } from './range-reader.ts';
 import { fetchOffsets } from './topic-offsets.ts';
 

@@ -10,13 +10,17 @@ import type { Scanned, Want } from './scan.ts';
 import { ScanQueue, type ScanQueueContext } from './scan-queue.ts';
 import type { TopicOffsets } from './topic-offsets.ts';
 
+const BEHIND_RETRY_MS = 1_000;
+
 export interface PagesContext extends ScanQueueContext {
   readonly settings: ScanQueueContext['settings'] & Pick<KafkaLogSettings, 'readsQueuedMax'>;
   /** By partition. */
   readonly recent: readonly RecentRecords[];
   /** The offset up to which a partition's records were handed on, or -1. */
   endOf(partition: number): number;
-  readonly offsets: Pick<TopicOffsets, 'first'>;
+  /** Whether a partition has had the same leader for so long that what it says of its end is the end. */
+  isLeaderSettled(partition: number): Promise<boolean>;
+  readonly offsets: Pick<TopicOffsets, 'first' | 'fetch'>;
 }
 
 /** What a page is about. */
@@ -67,11 +71,10 @@ export class KafkaPages {
       const scope = { room, partition, epoch, limit, bytesMax };
       const end = this.#context.endOf(partition);
       const through = Math.min(request.through, end);
-      const isKnown = (position: Position): boolean => position.epoch === epoch && position.offset <= end;
       if (after !== undefined) {
-        return await this.#forward(scope, isKnown(after) ? after.offset : null, through);
+        return await this.#forward(scope, (await this.#isKnown(partition, after)) ? after.offset : null, through);
       }
-      const isForeign = before !== undefined && !isKnown(before);
+      const isForeign = before !== undefined && !(await this.#isKnown(partition, before));
       const start = before === undefined || isForeign ? through + 1 : Math.min(before.offset, through + 1);
       return await this.#backward(scope, start, isForeign);
     } catch (error) {
@@ -80,6 +83,18 @@ export class KafkaPages {
     } finally {
       this.#waiting -= 1;
     }
+  }
+
+  /** Whether a position is one of this log. @throws CommandError `unavailable` where that is not known here yet */
+  async #isKnown(partition: number, { epoch, offset }: Position): Promise<boolean> {
+    if (epoch !== this.#context.epoch()) return false;
+    if (offset <= this.#context.endOf(partition)) return true;
+    // Another replica may be ahead: what a session has seen there must not be taken for a gap. Of a new leader it can't
+    // be told at once, as it knows late of the last records.
+    const { end } = await this.#context.offsets.fetch();
+    const isBeyond = offset >= (end[partition] ?? 0);
+    if (isBeyond && (await this.#context.isLeaderSettled(partition))) return false;
+    throw new CommandError('unavailable', 'this replica has not read so far yet', BEHIND_RETRY_MS);
   }
 
   /** @param after null: from the first record there is */

@@ -58,6 +58,8 @@ export interface KafkaLogSettings {
   readonly heartbeatMs: number;
   /** Milliseconds without an answer to a fetch after which the consumer is made anew (10,000). */
   readonly fetchStuckMs: number;
+  /** Milliseconds that a partition must have had its leader before a place beyond its end is taken to be nowhere (10,000). */
+  readonly leaderSettledMs: number;
   /** Milliseconds between looks at whether the topic is still the same (5,000). */
   readonly watchMs: number;
   /** Milliseconds for which it must have seemed lost until it is taken to be (15,000). */
@@ -103,6 +105,7 @@ export const KAFKA_LOG_DEFAULTS = {
   fetchWaitMs: 250,
   heartbeatMs: 90_000,
   fetchStuckMs: 10_000,
+  leaderSettledMs: 10_000,
   watchMs: 5_000,
   lostAfterMs: 15_000,
   checkpointMs: 60_000,

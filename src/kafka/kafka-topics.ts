@@ -2,11 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Admin, Kafka } from 'kafkajs';
 import { kafkaTypeOf } from './kafka-error.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
-
-/** Kafka, or what is in it, is not as the log needs it; the message says what to do. */
-export class KafkaSetupError extends Error {
-  override readonly name = 'KafkaSetupError';
-}
+import { KafkaSetupError, setupErrorOf } from './kafka-setup-error.ts';
 
 /** A topic, and the settings without which the log's promises don't hold. */
 export interface TopicSpec {
@@ -18,27 +14,21 @@ export interface TopicSpec {
 /** Kafka's number for a topic among what has settings; kafkajs' own name for it can't be imported by a module. */
 const TOPIC_RESOURCE = 2;
 const TOPIC_EXISTS = 'TOPIC_ALREADY_EXISTS';
-const UNKNOWN_TOPIC = 'UNKNOWN_TOPIC_OR_PARTITION';
+/** What a broker says of a topic that was made a moment ago, of which it has not heard yet. */
+const NOT_HEARD_OF = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'];
 const BECOMES_KNOWN_MS_MAX = 15_000;
 const BECOMES_KNOWN_POLL_MS = 50;
 
-/** @throws KafkaSetupError */
-export async function connectAdmin(admin: Admin, { brokers }: KafkaLogSettings): Promise<void> {
-  try {
-    await admin.connect();
-  } catch (error) {
-    throw new KafkaSetupError(`Kafka can't be reached at ${brokers.join(', ')}: ${(error as Error).message}`);
-  }
-}
-
 /** Sees whether a log can be served from there, and makes nothing. @throws KafkaSetupError */
 export async function checkKafka(admin: Admin, settings: KafkaLogSettings): Promise<'empty' | 'there'> {
-  await connectAdmin(admin, settings);
   try {
+    await admin.connect();
     const known = await admin.listTopics();
     const specs = [roomsTopic(settings), metaTopic(settings)].filter(({ name }) => known.includes(name));
     for (const spec of specs) await verifyTopic(admin, spec, settings);
     return specs.length === 0 ? 'empty' : 'there';
+  } catch (error) {
+    throw setupErrorOf(error, settings);
   } finally {
     await admin.disconnect();
   }
@@ -80,11 +70,13 @@ function minInsyncOf({ replicationFactor }: KafkaLogSettings): string {
  * Makes the topics unless they are there, and sees whether they are as they must be. Those that are there are never
  * altered: other settings of theirs would be lost.
  *
- * @throws KafkaSetupError
+ * @throws KafkaSetupError if they are not, or an error of kafkajs's
  */
 export async function ensureTopics(admin: Admin, settings: KafkaLogSettings): Promise<void> {
   const specs = [roomsTopic(settings), metaTopic(settings)];
-  for (const { name, partitions, config } of specs) {
+  // Where they are there, nobody needs the right to make them.
+  const known = await admin.listTopics();
+  for (const { name, partitions, config } of specs.filter((spec) => !known.includes(spec.name))) {
     const configEntries = Object.entries(config).map(([key, value]) => ({ name: key, value }));
     const { replicationFactor } = settings;
     try {
@@ -94,7 +86,8 @@ export async function ensureTopics(admin: Admin, settings: KafkaLogSettings): Pr
         waitForLeaders: false,
       });
     } catch (error) {
-      if (!isAlreadyThere(error)) throw setupError(name, error as Error);
+      if (isAlreadyThere(error)) continue;
+      throw setupErrorOf(firstOf(error as Error), settings, `the topic ${name} can't be made`);
     }
   }
   for (const spec of specs) await onceKnown(() => verifyTopic(admin, spec, settings));
@@ -110,7 +103,7 @@ export async function onceKnown<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (kafkaTypeOf(error) !== UNKNOWN_TOPIC || performance.now() > endMs) throw error;
+      if (!NOT_HEARD_OF.includes(kafkaTypeOf(error) ?? '') || performance.now() > endMs) throw error;
       await delay(BECOMES_KNOWN_POLL_MS);
     }
   }
@@ -119,7 +112,7 @@ export async function onceKnown<T>(work: () => Promise<T>): Promise<T> {
 /** The same where they may be gone: an admin that has known a topic can't make it again, as it asks for it first. */
 export async function ensureTopicsAnew(client: Kafka, settings: KafkaLogSettings): Promise<void> {
   const admin = client.admin();
-  await connectAdmin(admin, settings);
+  await admin.connect();
   await ensureTopics(admin, settings).finally(() => admin.disconnect());
 }
 
@@ -154,7 +147,7 @@ function isAlreadyThere(error: unknown): boolean {
   return type === TOPIC_EXISTS || (errors.length > 0 && errors.every((each) => each.type === TOPIC_EXISTS));
 }
 
-function setupError(topic: string, error: Error & { errors?: readonly Error[] }): KafkaSetupError {
-  const words = error.errors?.map(({ message }) => message).join('; ') ?? error.message;
-  return new KafkaSetupError(`the topic ${topic} can't be made: ${words}`);
+/** kafkajs tells of topics together; one at a time is asked for. */
+function firstOf(error: Error & { errors?: readonly Error[] }): Error {
+  return error.errors?.[0] ?? error;
 }

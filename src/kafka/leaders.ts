@@ -18,6 +18,8 @@ export class Leaders {
   /** Whether the last answer had leaders for all partitions. */
   #isKnown = false;
   #leaders = new Map<number, number>();
+  /** By partition: when another leader was heard of, on the monotonic clock. */
+  readonly #changedAtMs = new Map<number, number>();
   #asking: Promise<void> | null = null;
   #askedAtMs = Number.NEGATIVE_INFINITY;
 
@@ -38,6 +40,11 @@ export class Leaders {
   /** A broker's id; undefined: none is known to lead the partition. */
   of(partition: number): number | undefined {
     return this.#leaders.get(partition);
+  }
+
+  /** Whether a partition has had its leader for so long, as far as that is known here. */
+  isSettled(partition: number, forMs: number): boolean {
+    return performance.now() - (this.#changedAtMs.get(partition) ?? Number.POSITIVE_INFINITY) >= forMs;
   }
 
   /** Asks again, unless that was just done. Never rejects: what was known goes on being used. */
@@ -61,6 +68,9 @@ export class Leaders {
       const partitions = topics[0]?.partitions ?? [];
       const known = partitions.filter(({ leader }) => leader >= 0);
       this.#isKnown = known.length > 0 && known.length === partitions.length;
+      for (const { partitionId, leader } of known) {
+        if (this.#leaders.get(partitionId) !== leader) this.#changedAtMs.set(partitionId, performance.now());
+      }
       this.#leaders = new Map(known.map(({ partitionId, leader }) => [partitionId, leader]));
       this.#askedAtMs = performance.now();
       this.#onChange();

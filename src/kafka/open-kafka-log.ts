@@ -4,7 +4,8 @@ import { createClient } from './kafka-client.ts';
 import { KafkaLog } from './kafka-log.ts';
 import { KafkaMeta } from './kafka-meta.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
-import { connectAdmin, ensureTopics, metaTopic, onceKnown, roomsTopic, type TopicSpec } from './kafka-topics.ts';
+import { setupErrorOf } from './kafka-setup-error.ts';
+import { ensureTopics, metaTopic, onceKnown, roomsTopic, type TopicSpec } from './kafka-topics.ts';
 import { RangeReader } from './range-reader.ts';
 import { TopicOffsets } from './topic-offsets.ts';
 
@@ -17,7 +18,6 @@ import { TopicOffsets } from './topic-offsets.ts';
 export async function openKafkaLog(settings: KafkaLogSettings, logger: LogLines): Promise<KafkaLog> {
   const client = createClient(settings, logger);
   const admin = client.admin({ retry: { retries: 3 } });
-  await connectAdmin(admin, settings);
   const group = `${settings.prefix}-${settings.node}-${randomName(6, 'base64url')}`;
   const readerOf = ({ name, partitions }: TopicSpec, purpose: string) =>
     new RangeReader({
@@ -29,15 +29,18 @@ export async function openKafkaLog(settings: KafkaLogSettings, logger: LogLines)
   const meta = new KafkaMeta(client, metaReader, settings);
   const reader = readerOf(roomsTopic(settings), 'past');
   try {
+    await admin.connect();
     await ensureTopics(admin, settings);
     const offsets = new TopicOffsets(admin, roomsTopic(settings).name);
     const { end } = await onceKnown(() => offsets.fetch());
     const incarnation = await onceKnown(() => meta.agree(end));
+    // So that a replica that may not write does not come to serve.
+    await meta.checkpoint(incarnation, end);
     const log = new KafkaLog({ settings, logger, admin, meta, reader, group, incarnation, offsets }, end);
     await log.start();
     return log;
   } catch (error) {
     await Promise.all([admin.disconnect(), reader.close(), meta.close()]);
-    throw error;
+    throw setupErrorOf(error, settings);
   }
 }

@@ -6,14 +6,17 @@ import {
   unknownOutcome,
 } from '../fanout/append-queue.ts';
 import type { CommandError } from '../protocol/errors.ts';
+import type { KafkaLogSettings } from './kafka-settings.ts';
 import type { Outcome } from './partition-reader.ts';
 import type { Append } from './record.ts';
+
+export type PartitionAppendsSettings = AppendQueueSettings & Pick<KafkaLogSettings, 'node'>;
 
 /** A partition's records on their way: one batch at a time, in the order of the calls. */
 export class PartitionAppends {
   readonly partition: number;
   readonly queue: AppendQueue<Append>;
-  readonly #settings: AppendQueueSettings;
+  readonly #settings: PartitionAppendsSettings;
   #batch: readonly Append[] = [];
   /** Places in the batch, by id. */
   readonly #places = new Map<string, number>();
@@ -28,7 +31,7 @@ export class PartitionAppends {
   /** In broker time, for the whole batch and each time that it is sent. */
   #deadlineMs = 0;
 
-  constructor(partition: number, settings: AppendQueueSettings, load: AppendLoad) {
+  constructor(partition: number, settings: PartitionAppendsSettings, load: AppendLoad) {
     this.partition = partition;
     this.#settings = settings;
     this.queue = new AppendQueue(settings, () => performance.now(), load);
@@ -87,8 +90,10 @@ export class PartitionAppends {
   settle(outcomes: readonly Outcome[], epoch: string): void {
     for (const outcome of outcomes) {
       if (outcome.kind === 'delivered') {
-        const { id, dataHash, publication } = outcome;
-        this.decided(id, { position: { epoch, offset: publication.offset }, duplicate: false, dataHash });
+        const { id, dataHash, node, publication } = outcome;
+        // Where another replica was told to publish the same, and was first, that one's caller has added it.
+        const duplicate = node !== this.#settings.node;
+        this.decided(id, { position: { epoch, offset: publication.offset }, duplicate, dataHash });
       } else if (outcome.kind === 'duplicate') {
         const { id, firstOffset, firstHash } = outcome;
         this.decided(id, { position: { epoch, offset: firstOffset }, duplicate: true, dataHash: firstHash });

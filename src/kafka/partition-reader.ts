@@ -5,7 +5,14 @@ import { type RoomRecord, readRecord, type UnreadableRecord } from './record.ts'
 
 /** What became of one record. */
 export type Outcome =
-  | { readonly kind: 'delivered'; readonly id: string; readonly dataHash: number; readonly publication: Publication }
+  | {
+      readonly kind: 'delivered';
+      readonly id: string;
+      readonly dataHash: number;
+      /** The replica that has appended it. */
+      readonly node: string | undefined;
+      readonly publication: Publication;
+    }
   /** `firstOffset` and `firstHash` are of the record that counts. */
   | { readonly kind: 'duplicate'; readonly id: string; readonly firstOffset: number; readonly firstHash: number }
   /** Appended after its deadline. */
@@ -56,9 +63,9 @@ export class PartitionReader {
     if (record.epoch !== this.#epoch) return { kind: 'other_epoch' };
     const decision = this.#window.apply(record);
     if (decision.kind === 'late') return { kind: 'zombie' };
-    const { id, dataHash } = record;
+    const { id, dataHash, node } = record;
     if (decision.kind === 'deliver') {
-      return { kind: 'delivered', id, dataHash, publication: this.#publicationOf(record) };
+      return { kind: 'delivered', id, dataHash, node, publication: this.#publicationOf(record) };
     }
     const { firstOffset, firstHash } = decision;
     return { kind: 'duplicate', id, firstOffset, firstHash };

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs';
+import { KafkaTimeout } from './kafka-error.ts';
 
 const SESSION_MS = 30_000;
 /** Milliseconds between looks at whether there is something to be fetched: kafkajs sleeps where all is paused. */
@@ -30,6 +31,8 @@ export class RangeReader {
   readonly #context: RangeReaderContext;
   readonly #readings = new Map<number, Reading>();
   #consumer: Promise<Consumer> | null = null;
+  /** Why there is no consumer, though it was tried. */
+  #failure: Error | null = null;
   #starts = 0;
   #closed = false;
 
@@ -50,7 +53,9 @@ export class RangeReader {
     const over = new Promise<void>((resolve, reject) => {
       const end = (error?: Error) => (error === undefined ? resolve() : reject(error));
       this.#readings.set(partition, { next: from, visit, end });
-      timer = setTimeout(() => end(new Error(`not read within ${timeoutMs} ms`)), timeoutMs);
+      const late = () =>
+        this.#failure ?? new KafkaTimeout(`${this.#context.topic} was not read within ${timeoutMs} ms`);
+      timer = setTimeout(() => end(late()), timeoutMs);
     });
     try {
       const consumer = await Promise.race([this.#startedBy(deadlineMs), over.then(() => undefined)]);
@@ -72,8 +77,9 @@ export class RangeReader {
 
   #started(): Promise<Consumer> {
     if (this.#closed) return Promise.reject(new Error('the log is closed'));
-    this.#consumer ??= this.#start().catch((error: unknown) => {
+    this.#consumer ??= this.#start().catch((error: Error) => {
       this.#consumer = null;
+      this.#failure = error;
       throw error;
     });
     return this.#consumer;
@@ -136,6 +142,7 @@ export class RangeReader {
     });
     await Promise.race([joined, refused]);
     isUp = true;
+    this.#failure = null;
     return consumer;
   }
 

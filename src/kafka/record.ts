@@ -30,6 +30,8 @@ export interface RoomRecord extends DedupeRecord {
   readonly kind: 'record';
   readonly room: string;
   readonly epoch: string;
+  /** The replica that has appended it. */
+  readonly node: string | undefined;
   readonly value: Buffer;
 }
 
@@ -89,6 +91,7 @@ export function readRecord(
     deadline,
     room,
     epoch,
+    node: textOf(headers, 'n'),
     value,
   };
 }

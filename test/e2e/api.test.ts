@@ -3,6 +3,7 @@ import { DISCONNECTS, type DisconnectReason } from '../../src/protocol/disconnec
 import { type Answer, ApiClient } from './api-client.ts';
 import { type Client, TcpClient, WsClient } from './clients.ts';
 import { type GatewayProcess, startGateway, temporaryDirectory } from './gateway-process.ts';
+import { testOfOneProcess } from './test-of-one-process.ts';
 
 let gateway: GatewayProcess;
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
@@ -148,7 +149,7 @@ test('history has the same bytes as the one that a session gets', async () => {
   }
 });
 
-test('presence of a room and of a user is as sessions hear it', async () => {
+testOfOneProcess('presence of a room and of a user is as sessions hear it', async () => {
   const [room, user] = [fresh('lobby'), fresh('ann')];
   const ann = await connected('tcp', user, { device: 'd' });
   await ann.ok({ op: 'join', room });
@@ -158,6 +159,9 @@ test('presence of a room and of a user is as sessions hear it', async () => {
   expect(ok(await api.get(`/api/v1/rooms/${room}/presence`))).toMatchObject({ count: 1, users: [state], more: false });
   expect(ok(await api.get(`/api/v1/rooms/${room}/presence?after=${user}`))).toMatchObject({ count: 1, users: [] });
   expect(ok(await api.get(`/api/v1/users/${user}/presence`))).toMatchObject({ ...state, partial: false });
+  const own = `@user/${user}`;
+  await ann.ok({ op: 'join', room: own });
+  expect(ok(await api.get(`/api/v1/rooms/${encodeURIComponent(own)}/presence`))).toMatchObject({ count: 1 });
   expect(ok(await api.get(`/api/v1/users/${fresh('nobody')}/presence`))).toMatchObject({ status: 'offline' });
 });
 
@@ -168,9 +172,6 @@ test('rooms of users are open to backends, other reserved ones are not', async (
   ok(await publish(`@user/${user}`, { from: 'backend', data: 'direct' }));
   await ann.until('the direct message', () => ann.messages(`@user/${user}`)[0]);
   expect(ok(await history(`@user/${user}`, 'limit=1')).messages).toHaveLength(1);
-  expect(ok(await api.get(`/api/v1/rooms/${encodeURIComponent(`@user/${user}`)}/presence`))).toMatchObject({
-    count: 1,
-  });
   for (const room of ['@system', '@user/', '@user', '@']) {
     const path = `/api/v1/rooms/${encodeURIComponent(room)}`;
     const calls = [
@@ -183,7 +184,7 @@ test('rooms of users are open to backends, other reserved ones are not', async (
   }
 });
 
-test('a user who is kicked out of a room hears it, and may come back', async () => {
+testOfOneProcess('a user who is kicked out of a room hears it, and may come back', async () => {
   const [room, user] = [fresh('r'), fresh('ann')];
   const [tcp, ws] = [await connected('tcp', user), await connected('websocket', user)];
   const elsewhere = await connected('tcp', user);
@@ -205,7 +206,7 @@ test('a user who is kicked out of a room hears it, and may come back', async () 
   await tcp.ok({ op: 'join', room });
 });
 
-test('a user is disconnected with every code of the table', async () => {
+testOfOneProcess('a user is disconnected with every code of the table', async () => {
   for (const [reason, { code }] of Object.entries(DISCONNECTS)) {
     const user = fresh('ann');
     const [tcp, ws] = [await connected('tcp', user), await connected('websocket', user)];
@@ -221,7 +222,7 @@ test('a user is disconnected with every code of the table', async () => {
   }
 });
 
-test('a disconnect is a kick by default, and may have words of its own', async () => {
+testOfOneProcess('a disconnect is a kick by default, and may have words of its own', async () => {
   const kicked: DisconnectReason = 'kicked';
   for (const body of [undefined, '', '{}']) {
     const user = fresh('ann');
@@ -243,7 +244,7 @@ test('a disconnect is a kick by default, and may have words of its own', async (
   await person.until('the words', () => person.words.some((line) => line.includes(`(3503 ${reason})`)));
 });
 
-test('names in paths are percent-encoded', async () => {
+testOfOneProcess('names in paths are percent-encoded', async () => {
   const [room, user] = [fresh('a/b:c@d.e_f-'), fresh('x/y@z')];
   const ann = await connected('tcp', user);
   await ann.ok({ op: 'join', room });

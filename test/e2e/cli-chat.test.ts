@@ -6,6 +6,7 @@ import { ChatProcess } from './cli-chat-process.ts';
 import { TcpClient } from './clients.ts';
 import { type GatewayProcess, runTidegate, startGateway, temporaryDirectory, UNLIMITED } from './gateway-process.ts';
 import { untilTold } from './stage.ts';
+import { testOfOneProcess } from './test-of-one-process.ts';
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 let gateway: GatewayProcess;
@@ -143,7 +144,7 @@ describe('the exit code of a pipe', () => {
     expect(admitted.stderr).toBe('# connected as ann\n');
   });
 
-  test('3: another one takes the place', async () => {
+  testOfOneProcess('3: another one takes the place', async () => {
     const args = ['--room', 'r', '--user', 'ann', '--device', 'laptop'];
     const first = chat(args);
     await first.untilTold('# connected as ann');
@@ -180,17 +181,19 @@ describe('a reader', () => {
     expect(late.lines).toEqual(['[history] ann: 2', '[history] ann: 3']);
   });
 
-  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('leaves with a goodbye on %s', async (signal) => {
-    const room = `goodbye-${signal}`;
-    const bob = await connected('bob');
-    await bob.ok({ op: 'join', room, presence: 'full' });
-    const ann = await reader(room, '--user', 'ann');
-    await untilTold(bob, room, 'joined', 'ann');
-    ann.child.kill(signal);
-    expect(await ann.exited()).toBe(0);
-    // Without a goodbye it would be there for its grace, which is longer than what is waited for here.
-    await untilTold(bob, room, 'left', 'ann');
-  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    testOfOneProcess(`leaves with a goodbye on ${signal}`, async () => {
+      const room = `goodbye-${signal}`;
+      const bob = await connected('bob');
+      await bob.ok({ op: 'join', room, presence: 'full' });
+      const ann = await reader(room, '--user', 'ann');
+      await untilTold(bob, room, 'joined', 'ann');
+      ann.child.kill(signal);
+      expect(await ann.exited()).toBe(0);
+      // Without a goodbye it would be there for its grace, which is longer than what is waited for here.
+      await untilTold(bob, room, 'left', 'ann');
+    });
+  }
 
   test('that is interrupted before it has published everything says so', async () => {
     const publisher = chat(['--room', 'interrupted', '--once']);
@@ -231,7 +234,7 @@ describe('a reader', () => {
     ]);
   });
 
-  test('gets what was said before the end, however late it reads', async () => {
+  testOfOneProcess('gets what was said before the end, however late it reads', async () => {
     const me = ['--user', 'ann', '--device', 'laptop'];
     const ann = await reader('late', ...me);
     ann.child.stdout.pause();

@@ -4,6 +4,7 @@ import type { Position } from '../../src/protocol/position.ts';
 import { UNLIMITED } from './gateway-process.ts';
 import { scrape } from './metrics-page.ts';
 import { dataOf, failure, heard, numbers, PATIENCE, publishAll, SdkStage } from './sdk-stage.ts';
+import { testOfOneProcess } from './test-of-one-process.ts';
 
 let stage: SdkStage;
 
@@ -165,7 +166,7 @@ describe('a room', { timeout: 60_000 }, () => {
     expect(await failure(from.room(`@user/${bob}`).history({ limit: 1 }))).toMatchObject({ code: 'forbidden' });
   });
 
-  test('passes signals on to who is there, and to nobody else', async () => {
+  testOfOneProcess('passes signals on to who is there, and to nobody else', async () => {
     const [ann, bob] = [stage.fresh('ann'), stage.fresh('bob')];
     const clients = [await stage.connected({ user: ann }), await stage.connected({ user: bob })] as const;
     const name = stage.fresh('room');
@@ -181,7 +182,7 @@ describe('a room', { timeout: 60_000 }, () => {
     expect((await clients[1].room(name).history({ limit: 10 })).messages).toEqual([]);
   });
 
-  test('from which somebody is taken out ends for them, and lets them in again', async () => {
+  testOfOneProcess('from which somebody is taken out ends for them, and lets them in again', async () => {
     const user = stage.fresh('ann');
     const client = await stage.connected({ user });
     const room = client.room(stage.fresh('room'));
@@ -290,7 +291,7 @@ describe('what is refused', { timeout: 60_000 }, () => {
     expect([...client.rooms]).toEqual([]);
   });
 
-  test('for a cap fails with limit_exceeded', async () => {
+  testOfOneProcess('for a cap fails with limit_exceeded', async () => {
     const own = await SdkStage.forTest({ TIDEGATE_ROOM_MEMBERS_MAX: '1' });
     const [first, second] = [await own.connected(), await own.connected()];
     await first.room('small').join();

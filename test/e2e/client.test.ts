@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { UNLIMITED } from './gateway-process.ts';
 import { dataOf, failure, heard, numbers, PATIENCE, publishAll, SdkStage, statesOf } from './sdk-stage.ts';
+import { testOfOneProcess } from './test-of-one-process.ts';
 
 let stage: SdkStage;
 
@@ -64,7 +65,7 @@ describe('a session', { timeout: 60_000 }, () => {
     expect([client.room(room.name) === room, room.state]).toEqual([true, 'live']);
   });
 
-  test('that is replaced is closed, and takes its place back when asked to', async () => {
+  testOfOneProcess('that is replaced is closed, and takes its place back when asked to', async () => {
     const identity = { user: 'twin', device: 'phone' };
     const first = await stage.connected(identity);
     const room = first.room(stage.fresh('room'));
@@ -79,7 +80,7 @@ describe('a session', { timeout: 60_000 }, () => {
     await expect.poll(() => dataOf(messages), PATIENCE).toEqual(['meanwhile']);
   });
 
-  test('of somebody who is sent away for good is closed, with all that waited', async () => {
+  testOfOneProcess('of somebody who is sent away for good is closed, with all that waited', async () => {
     const user = stage.fresh('user');
     const client = await stage.connected({ user });
     const room = client.room(stage.fresh('room'));
@@ -94,7 +95,7 @@ describe('a session', { timeout: 60_000 }, () => {
     await expect.poll(() => room.state, PATIENCE).toBe('live');
   });
 
-  test('comes back when an operator sends it away for a while', async () => {
+  testOfOneProcess('comes back when an operator sends it away for a while', async () => {
     const user = stage.fresh('user');
     const client = await stage.connected({ user });
     const states = heard(client, 'state');
@@ -103,7 +104,7 @@ describe('a session', { timeout: 60_000 }, () => {
     expect(states[0]).toMatchObject({ reason: 'moved' });
   });
 
-  test('is refused where the user has too many', async () => {
+  testOfOneProcess('is refused where the user has too many', async () => {
     const own = await SdkStage.forTest({ TIDEGATE_SESSIONS_PER_USER: '1' });
     await own.connected({ user: 'ann' });
     const second = own.client({ user: 'ann' });

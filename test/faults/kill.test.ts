@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { startGateway, temporaryDirectory, UNLIMITED } from '../e2e/gateway-process.ts';
+import { REPLICAS } from '../e2e/replica-count.ts';
 import { Load, readLog } from './load.ts';
 
-const ROUNDS = 20;
+/** Two replicas on Kafka take seconds to start. */
+const ROUNDS = REPLICAS === 1 ? 20 : 6;
 
 test('killed again and again under load, it loses, doubles and reorders nothing', { timeout: 180_000 }, async () => {
   const directory = await temporaryDirectory();

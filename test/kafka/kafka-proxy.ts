@@ -11,6 +11,8 @@ export interface Frame {
   readonly api: number;
   /** All of it, its length included. */
   readonly bytes: Buffer;
+  /** What the client calls itself. */
+  readonly client: string;
 }
 
 /**
@@ -21,6 +23,8 @@ export interface Frame {
 export type Fate = 'pass' | 'drop' | 'cut' | 'hold' | Buffer;
 
 const LENGTH_BYTES = 4;
+/** Behind the length, the numbers of the request, its version and itself: where the client's name is. */
+const CLIENT_AT = LENGTH_BYTES + 8;
 
 /** Stands between clients and one broker, which must name it as its address. */
 export class KafkaProxy {
@@ -76,18 +80,20 @@ class Link {
     this.#client = client;
     this.#broker = broker;
     /** The requests without a reply, by their number. */
-    const apis = new Map<number, number>();
+    const asked = new Map<number, Pick<Frame, 'api' | 'client'>>();
     const cut = () => this.cut();
     this.#requests = new Direction(broker, cut, (frame) => {
-      const api = frame.readInt16BE(LENGTH_BYTES);
-      apis.set(frame.readInt32BE(LENGTH_BYTES + 4), api);
-      return rule({ kind: 'request', api, bytes: frame });
+      const from = CLIENT_AT + 2;
+      const name = frame.toString('utf8', from, from + frame.readInt16BE(CLIENT_AT));
+      const request = { api: frame.readInt16BE(LENGTH_BYTES), client: name };
+      asked.set(frame.readInt32BE(LENGTH_BYTES + 4), request);
+      return rule({ kind: 'request', ...request, bytes: frame });
     });
     this.#replies = new Direction(client, cut, (frame) => {
       const number = frame.readInt32BE(LENGTH_BYTES);
-      const api = apis.get(number) ?? -1;
-      apis.delete(number);
-      return rule({ kind: 'reply', api, bytes: frame });
+      const request = asked.get(number) ?? { api: -1, client: '' };
+      asked.delete(number);
+      return rule({ kind: 'reply', ...request, bytes: frame });
     });
     client.on('data', (chunk) => this.#requests.add(chunk));
     broker.on('data', (chunk) => this.#replies.add(chunk));

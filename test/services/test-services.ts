@@ -14,10 +14,8 @@ export const KAFKA_BROKERS = process.env.TIDEGATE_TEST_KAFKA_BROKERS;
 
 /** For vitest, once a run: starts what the tests need, unless it was told where that is. */
 export default async function setUp(): Promise<(() => Promise<void>) | undefined> {
-  if (process.env.TIDEGATE_TEST_REDIS_URL !== undefined && process.env.TIDEGATE_TEST_KAFKA_BROKERS !== undefined) {
-    return undefined;
-  }
-  const missing = [...(await missingForRedis()), ...(await missingForKafka(CACHE))];
+  if (areGiven()) return undefined;
+  const missing = await missingForServices();
   if (missing.length > 0) {
     const words = `without Redis and Kafka, as this is missing:\n${missing.map((each) => `  ${each}`).join('\n')}`;
     if (process.env.CI) throw new Error(`the tests can't run ${words}`);
@@ -34,6 +32,15 @@ export default async function setUp(): Promise<(() => Promise<void>) | undefined
     await services.stop();
     rmSync(directory, { recursive: true, force: true });
   };
+}
+
+/** What tests with Redis and Kafka need and is not there, in words. */
+export async function missingForServices(): Promise<string[]> {
+  return areGiven() ? [] : [...(await missingForRedis()), ...(await missingForKafka(CACHE))];
+}
+
+function areGiven(): boolean {
+  return process.env.TIDEGATE_TEST_REDIS_URL !== undefined && process.env.TIDEGATE_TEST_KAFKA_BROKERS !== undefined;
 }
 
 async function removeLeftovers(): Promise<void> {

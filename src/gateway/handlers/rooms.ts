@@ -123,8 +123,8 @@ export async function historyPage(
   context: RoomsContext,
   onPage: (reply: HistoryReply, caughtUp: CaughtUp | null) => void,
 ): Promise<void> {
-  const { epoch } = context.log;
   await readPast(room, context, { after, before, limit }, (page, reading) => {
+    const { epoch } = context.log;
     if (after === undefined) {
       onPage(backwardsReply(room, epoch, before, page, reading), null);
       return;
@@ -171,6 +171,7 @@ async function readPast(
   wanted: Pick<ReadRequest, 'after' | 'before' | 'limit'>,
   onPage: (page: Page, reading: Reading) => void,
 ): Promise<void> {
+  await log.untilCurrent(room);
   // The page's bytes are one session's alone until they are sent, so they are set aside before the read.
   if (!unshared.hasRoomFor(BOUNDS.pageBytesMax)) {
     throw new CommandError('overloaded', 'too many pages of history are on their way', OVERLOADED_RETRY_MS);

@@ -40,6 +40,8 @@ export class PlayedLog implements RoomLog {
     return this.#ends;
   }
 
+  async untilCurrent(): Promise<void> {}
+
   async close(): Promise<void> {}
 
   /** Those of a room that are committed. */

@@ -34,6 +34,7 @@ export class FakeReplica {
     this.pages = new KafkaPages({
       ...{ ...past, warmUps: this.#warmUps, recent: this.recent },
       endOf: (partition) => (this.#next[partition] ?? 0) - 1,
+      isLeaderSettled: async () => true,
     });
   }
 

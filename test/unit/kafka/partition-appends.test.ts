@@ -4,7 +4,10 @@ import type { Appended } from '../../../src/fanout/room-log.ts';
 import { PartitionAppends } from '../../../src/kafka/partition-appends.ts';
 import { CommandError } from '../../../src/protocol/errors.ts';
 
-const SETTINGS = { queueRecordsMax: 100, queueBytesMax: 10_000, queueWaitMsMax: 2_000, appendTimeoutMs: 15_000 };
+const SETTINGS = {
+  ...{ queueRecordsMax: 100, queueBytesMax: 10_000, queueWaitMsMax: 2_000, appendTimeoutMs: 15_000 },
+  node: 'one',
+};
 
 let appends: PartitionAppends;
 let load: AppendLoad;

@@ -38,6 +38,7 @@ describe('a record', () => {
       deadline: STAMP.deadlineMs,
       room: 'some/room',
       epoch: 'epoch',
+      node: 'node',
       value: message.value,
     });
   });

@@ -59,6 +59,8 @@ class ScriptedLog implements RoomLog {
     return this.#ends;
   }
 
+  async untilCurrent(): Promise<void> {}
+
   async close(): Promise<void> {}
 }
 
