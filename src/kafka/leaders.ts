@@ -18,7 +18,7 @@ export class Leaders {
   /** Whether the last answer had leaders for all partitions. */
   #isKnown = false;
   #leaders = new Map<number, number>();
-  /** By partition: when another leader was heard of, on the monotonic clock. */
+  /** By partition: when it was heard that it has another leader, on the monotonic clock. */
   readonly #changedAtMs = new Map<number, number>();
   #asking: Promise<void> | null = null;
   #askedAtMs = Number.NEGATIVE_INFINITY;
@@ -42,9 +42,9 @@ export class Leaders {
     return this.#leaders.get(partition);
   }
 
-  /** Whether a partition has had its leader for so long, as far as that is known here. */
+  /** Whether a partition is not known to have been given to another leader within such a time. */
   isSettled(partition: number, forMs: number): boolean {
-    return performance.now() - (this.#changedAtMs.get(partition) ?? Number.POSITIVE_INFINITY) >= forMs;
+    return performance.now() - (this.#changedAtMs.get(partition) ?? Number.NEGATIVE_INFINITY) >= forMs;
   }
 
   /** Asks again, unless that was just done. Never rejects: what was known goes on being used. */
@@ -69,7 +69,8 @@ export class Leaders {
       const known = partitions.filter(({ leader }) => leader >= 0);
       this.#isKnown = known.length > 0 && known.length === partitions.length;
       for (const { partitionId, leader } of known) {
-        if (this.#leaders.get(partitionId) !== leader) this.#changedAtMs.set(partitionId, performance.now());
+        const before = this.#leaders.get(partitionId);
+        if (before !== undefined && before !== leader) this.#changedAtMs.set(partitionId, performance.now());
       }
       this.#leaders = new Map(known.map(({ partitionId, leader }) => [partitionId, leader]));
       this.#askedAtMs = performance.now();

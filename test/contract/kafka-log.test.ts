@@ -16,8 +16,6 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('on a real Kafka
       node: 'one',
       partitions,
       replicationFactor: 1,
-      // Nobody else is made a leader meanwhile.
-      leaderSettledMs: 0,
     };
     const open = () => openKafkaLog(settings, silent);
     const first = await open();

@@ -17,6 +17,7 @@ export class FakeReplica {
   readonly #topic: FakeTopic;
   readonly #settings: KafkaLogSettings;
   readonly #warmUps: WarmUps;
+  isLeaderSettled = true;
   readonly #judges: readonly PartitionReader[];
   #tails: readonly PartitionReader[] = [];
   /** By partition: where the tail has begun, and what comes next. */
@@ -34,7 +35,7 @@ export class FakeReplica {
     this.pages = new KafkaPages({
       ...{ ...past, warmUps: this.#warmUps, recent: this.recent },
       endOf: (partition) => (this.#next[partition] ?? 0) - 1,
-      isLeaderSettled: async () => true,
+      isLeaderSettled: async () => this.isLeaderSettled,
     });
   }
 

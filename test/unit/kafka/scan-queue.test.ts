@@ -220,10 +220,24 @@ test('where too much would have to be read to decide, all that such a scan would
   expect(whole.gap?.from?.offset).toBe(100_000);
 });
 
-test('what a page holds of a scan is its own values, and nothing of what was fetched with them', async () => {
+test('a place beyond the end is of another log only if the end is known for sure', async () => {
   const { replica } = await filled(20, 2);
+  const beyond = { epoch: EPOCH, offset: 20 };
+  expect((await replica.pages.read({ room: 'r0', ...ALL, after: beyond })).gap?.from).toBeNull();
+  replica.isLeaderSettled = false;
+  for (const place of ['after', 'before']) {
+    const error = await replica.pages.read({ room: 'r0', ...ALL, [place]: beyond }).catch((each: unknown) => each);
+    expect(error).toMatchObject({ code: 'unavailable', retryAfterMs: 1_000 });
+  }
+  expect((await replica.pages.read({ room: 'r0', ...ALL, after: { ...beyond, offset: 19 } })).gap).toBeUndefined();
+});
+
+test('what a page holds of a scan is its own values, and nothing of what was fetched with them', async () => {
+  const { topic, replica } = await filled(20, 2);
   const page = await replica.pages.read({ room: 'r0', ...ALL, ...behind(-1) });
-  for (const { value } of page.publications) expect(value.buffer.byteLength).toBe(value.length);
+  const fetched = new Set(topic.records.flat().map(({ value }) => value?.buffer));
+  expect(page.publications).toHaveLength(10);
+  for (const { value } of page.publications) expect(fetched).not.toContain(value.buffer);
 });
 
 test('memory that lets go of more while it is scanned makes no hole between', async () => {
