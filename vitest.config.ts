@@ -3,9 +3,16 @@ import { missingForServices } from './test/services/test-services.ts';
 
 /** What talks to a gateway over WebSockets runs once on each library that can serve them. */
 const ON_EACH_ENGINE = ['test/e2e/**/*.test.ts', 'test/faults/**/*.test.ts'];
-/** Of those, what has nothing to do with WebSockets runs once. */
+/**
+ * Of those, what has nothing to do with WebSockets runs once, and so does what is about sessions, the page and programs
+ * once they are connected: of how they are, others that run on each library have to do with more.
+ */
 const ON_ONE_ENGINE = [
-  'test/e2e/{api,api-access,openapi,cli-chat-terminal,client-docs,client-tokens,text-mode,page-accessibility}.test.ts',
+  'test/e2e/{api,api-access,openapi,client-docs,client-tokens,text-mode}.test.ts',
+  'test/e2e/{presence,client-presence,client-process,client-rooms}.test.ts',
+  'test/e2e/cli-chat{,-restart,-terminal}.test.ts',
+  'test/e2e/page-{accessibility,direct,history,offline,presence,rooms}.test.ts',
+  'test/faults/kill.test.ts',
   'test/faults/{backup,bit-flip,damage,data-directory,disk-full,embedded-disk-full,power-cut,retention,slow-disk,sync-faults}.test.ts',
 ];
 /**
@@ -17,14 +24,14 @@ const ON_ONE_ENGINE = [
  *   process, and nothing of it is shared;
  * - bad-input, bounds, limits, heartbeat, vanished-peer, hostile: bounds of sessions and of a process;
  * - metrics, logs, delivery, process: what a process tells of itself, and how it starts and ends;
- * - page-rooms, page-accessibility: a page's own list of rooms, and its looks;
+ * - page-rooms, page-direct, page-offline, page-accessibility: what a page makes of what it is told, and its looks;
  * - the other faults: the embedded log and its disk, whose part test/kafka has for Kafka.
  */
 const ON_A_CLUSTER = [
   'test/e2e/{api,chat,text-mode}.test.ts',
   'test/e2e/{client,client-process,client-rooms}.test.ts',
   'test/e2e/cli-chat{,-restart}.test.ts',
-  'test/e2e/page{,-direct,-history,-offline}.test.ts',
+  'test/e2e/page{,-history}.test.ts',
   'test/faults/{client-reconnects,kill}.test.ts',
 ];
 
