@@ -66,9 +66,15 @@ export class IncarnationWatch {
     this.look();
   }
 
+  /** Ends it, with a last word on how far this replica has come. */
   async stop(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     await this.#looking;
+    const { meta, incarnation, next, logger } = this.#context;
+    if (this.#refusal !== undefined || this.#seemsLostSinceMs !== null) return;
+    await meta.checkpoint(incarnation(), next()).catch((error: unknown) => {
+      logger.warn({ error: (error as Error).message }, 'how far this replica has come could not be noted');
+    });
   }
 
   async #look(): Promise<void> {

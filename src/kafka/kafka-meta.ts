@@ -1,4 +1,4 @@
-import type { Kafka, KafkaMessage } from 'kafkajs';
+import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
 import { randomName } from '../random-name.ts';
 import { partitionGiven } from './kafka-client.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
@@ -36,6 +36,7 @@ export class KafkaMeta {
   readonly #reader: RangeReader;
   readonly #settings: KafkaLogSettings;
   readonly #topic: string;
+  #admin: Promise<Admin> | null = null;
   /** The first proposal of each generation. */
   readonly #proposals = new Map<number, Proposal>();
   /** The offsets behind each partition's last record as a replica saw them, by epoch. */
@@ -87,7 +88,8 @@ export class KafkaMeta {
   }
 
   async close(): Promise<void> {
-    await this.#reader.close();
+    const admin = await this.#admin?.catch(() => null);
+    await Promise.all([this.#reader.close(), admin?.disconnect().catch(() => {})]);
   }
 
   async #propose(generation: number): Promise<Incarnation> {
@@ -114,11 +116,23 @@ export class KafkaMeta {
     }
   }
 
-  /** Reads what has come since. */
-  async #read(): Promise<void> {
+  #connected(): Promise<Admin> {
+    this.#admin ??= this.#connect().catch((error: unknown) => {
+      this.#admin = null;
+      throw error;
+    });
+    return this.#admin;
+  }
+
+  async #connect(): Promise<Admin> {
     const admin = this.#client.admin();
     await admin.connect();
-    const { first, end } = await fetchOffsets(admin, this.#topic).finally(() => admin.disconnect());
+    return admin;
+  }
+
+  /** Reads what has come since. */
+  async #read(): Promise<void> {
+    const { first, end } = await fetchOffsets(await this.#connected(), this.#topic);
     const [from = 0] = first;
     const [behind = 0] = end;
     // It is another one itself: what was known is not said there.

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { partitionOf } from '../../src/fanout/partition.ts';
 import { ALL, codeOf, midOf, midsOf, publish } from '../contract/room-log-fixture.ts';
@@ -21,36 +20,42 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('a topic', () =>
 
   afterAll(() => stage?.close());
 
-  test('that is deleted and made anew is another log, with another epoch, for all replicas alike', async () => {
-    const [one, two] = [await stage.log('anew', QUICK), await stage.log('anew', QUICK)];
-    for (let index = 0; index < 10; index++) await one.log.append(publish('r', `m${index}`));
-    const { epoch } = one.log;
-    expect(two.log.epoch).toBe(epoch);
-    await stage.admin((client) => client.deleteTopics({ topics: ['anew.rooms'] }));
-    await expect.poll(() => one.log.epoch, PATIENCE).not.toBe(epoch);
-    await expect.poll(() => two.log.epoch, PATIENCE).toBe(one.log.epoch);
-    expect(one.breaks.toSorted()).toEqual([0, 1, 2, 3]);
-    expect(two.breaks.toSorted()).toEqual([0, 1, 2, 3]);
-    const { position } = await one.log.append(publish('r', 'new'));
-    expect(position).toEqual({ epoch: one.log.epoch, offset: 0 });
-    await expect.poll(() => two.tailed.map(midOf).at(-1), PATIENCE).toBe('new');
-    const after = { epoch, offset: 9 };
-    for (const { log } of [one, two]) {
-      const page = await log.read({ room: 'r', ...ALL, after });
-      expect(midsOf(page)).toEqual(['new']);
-      expect(page.gap).toEqual({ from: null, to: { epoch: log.epoch, offset: -1 } });
-    }
-  });
+  test.each([
+    ['anew', ['anew.rooms']],
+    ['both', ['both.rooms', 'both.meta']],
+  ])(
+    'that is deleted and made anew is another log, with another epoch, for all replicas alike: %s',
+    async (prefix, topics) => {
+      const [one, two] = [await stage.log(prefix, QUICK), await stage.log(prefix, QUICK)];
+      for (let index = 0; index < 10; index++) await one.log.append(publish('r', `m${index}`));
+      const { epoch } = one.log;
+      expect(two.log.epoch).toBe(epoch);
+      await stage.admin((client) => client.deleteTopics({ topics }));
+      await expect.poll(() => one.log.epoch, PATIENCE).not.toBe(epoch);
+      await expect.poll(() => two.log.epoch, PATIENCE).toBe(one.log.epoch);
+      expect(one.breaks.toSorted()).toEqual([0, 1, 2, 3]);
+      expect(two.breaks.toSorted()).toEqual([0, 1, 2, 3]);
+      const { position } = await one.log.append(publish('r', 'new'));
+      expect(position).toEqual({ epoch: one.log.epoch, offset: 0 });
+      await expect.poll(() => two.tailed.map(midOf).at(-1), PATIENCE).toBe('new');
+      const after = { epoch, offset: 9 };
+      for (const { log } of [one, two]) {
+        const page = await log.read({ room: 'r', ...ALL, after });
+        expect(midsOf(page)).toEqual(['new']);
+        expect(page.gap).toEqual({ from: null, to: { epoch: log.epoch, offset: -1 } });
+      }
+    },
+  );
 
   test('that was made anew while no replica ran is another log as well', async () => {
     const first = await stage.log('asleep', QUICK);
     const { epoch } = first.log;
     await first.log.append(publish('r', 'm0'));
-    // Long enough for a note of how far it has come.
-    await delay(1_000);
     await first.log.close();
-    await stage.admin((client) => client.deleteTopics({ topics: ['asleep.rooms'] }));
-    await delay(500);
+    await stage.admin(async (client) => {
+      await client.deleteTopics({ topics: ['asleep.rooms'] });
+      await expect.poll(() => client.listTopics(), PATIENCE).not.toContain('asleep.rooms');
+    });
     const second = await stage.log('asleep', QUICK);
     expect(second.log.epoch).not.toBe(epoch);
     expect((await second.log.append(publish('r', 'm0'))).duplicate).toBe(false);
