@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Admin, Kafka, KafkaMessage } from 'kafkajs';
 import { randomName } from '../random-name.ts';
 import { partitionGiven } from './kafka-client.ts';
@@ -10,6 +11,7 @@ import { fetchOffsets } from './topic-offsets.ts';
 /** Of what replicas say to each other. */
 const VERSION = 1;
 const READ_MS_MAX = 30_000;
+const LOOK_AGAIN_MS = 250;
 const PROPOSAL = 'log/';
 const CHECKPOINT = 'checkpoint/';
 
@@ -18,6 +20,12 @@ export interface Incarnation {
   readonly epoch: string;
   /** Counts them, from 0. */
   readonly generation: number;
+}
+
+export interface Agreement {
+  readonly incarnation: Incarnation;
+  /** The offsets behind each partition's last record. */
+  readonly ends: readonly number[];
 }
 
 /** What all replicas of an incarnation agree on, as one of them proposed it. */
@@ -53,19 +61,25 @@ export class KafkaMeta {
   }
 
   /**
-   * The incarnation that replicas are in; the first of them makes it.
+   * The incarnation that replicas are in, and the ends of its topic; the first of them makes it.
    *
-   * @param ends the offsets behind each partition's last record: where they lie before those that were seen once, this
-   * is another topic than the one that the incarnation was
+   * @param fetchEnds gives the offsets behind each partition's last record: where they lie before those that were seen
+   * once, this is another topic than the one that the incarnation was; unless a new leader knows of the last records a
+   * moment late, so that this has to last for `lostAfterMs`
    * @throws KafkaSetupError if this replica is configured in another way than the others
    */
-  async agree(ends: readonly number[]): Promise<Incarnation> {
+  async agree(fetchEnds: () => Promise<readonly number[]>): Promise<Agreement> {
     const newest = await this.newest();
-    if (newest === undefined) return this.#propose(0);
+    if (newest === undefined) return { incarnation: await this.#propose(0), ends: await fetchEnds() };
     this.#requireAlike(newest);
     const checkpoint = this.#checkpoints.get(newest.epoch) ?? [];
-    const isLost = checkpoint.some((end, partition) => end > (ends[partition] ?? 0));
-    return isLost ? this.#propose(newest.generation + 1) : newest;
+    const lostAtMs = performance.now() + this.#settings.lostAfterMs;
+    for (;;) {
+      const ends = await fetchEnds();
+      if (!checkpoint.some((end, partition) => end > (ends[partition] ?? 0))) return { incarnation: newest, ends };
+      if (performance.now() >= lostAtMs) return { incarnation: await this.#propose(newest.generation + 1), ends };
+      await delay(LOOK_AGAIN_MS);
+    }
   }
 
   /** The incarnation behind one that has been lost. */

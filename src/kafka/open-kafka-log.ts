@@ -32,11 +32,11 @@ export async function openKafkaLog(settings: KafkaLogSettings, logger: LogLines)
     await admin.connect();
     await ensureTopics(admin, settings);
     const offsets = new TopicOffsets(admin, roomsTopic(settings).name);
-    const { end } = await onceKnown(() => offsets.fetch());
-    const incarnation = await onceKnown(() => meta.agree(end));
+    const fetchEnds = async () => (await offsets.fetch()).end;
+    const { incarnation, ends } = await onceKnown(() => meta.agree(fetchEnds));
     // So that a replica that may not write does not come to serve.
-    await meta.checkpoint(incarnation, end);
-    const log = new KafkaLog({ settings, logger, admin, meta, reader, group, incarnation, offsets }, end);
+    await meta.checkpoint(incarnation, ends);
+    const log = new KafkaLog({ settings, logger, admin, meta, reader, group, incarnation, offsets }, ends);
     await log.start();
     return log;
   } catch (error) {
