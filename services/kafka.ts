@@ -2,8 +2,9 @@ import { execFile } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { accepts } from '../src/listen.ts';
 import { type Daemon, isRunning, sizeOf, startDaemon, stopDaemon, untilReady } from './daemon.ts';
-import { accepts, freePorts, HOST } from './ports.ts';
+import { freePorts, HOST } from './ports.ts';
 
 /** 16 bytes in base64url: always the same, so that data directories can be used again. */
 const CLUSTER_ID = 'dGlkZWdhdGUtc2VydmljZQ';
@@ -113,7 +114,7 @@ export class Kafka {
     this.#daemons.set(id, daemon);
     const { client } = this.#settings.ports[id - 1] as KafkaPorts;
     await untilReady(`Kafka's broker ${id}`, daemon, logFile, READY_MS_MAX, async () => {
-      return textFrom(logFile, from).includes(READY) && (await accepts(client));
+      return textFrom(logFile, from).includes(READY) && (await accepts(client, HOST));
     });
   }
 

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { accepts } from '../src/listen.ts';
 import { type Daemon, isRunning, stopDaemon } from './daemon.ts';
 import {
   dockerAnswers,
@@ -12,7 +13,7 @@ import {
 import { Kafka, type KafkaPorts } from './kafka.ts';
 import { fetchKafkaJars, kafkaJars } from './kafka-jars.ts';
 import { missingForKafka, missingForRedis } from './missing.ts';
-import { accepts, freePorts, HOST } from './ports.ts';
+import { freePorts, HOST } from './ports.ts';
 import { answersPing, Redis } from './redis.ts';
 
 type How = { readonly process: Daemon } | { readonly container: string };
@@ -136,7 +137,7 @@ export class Services {
     this.#say(`starting Kafka on ${brokers}`);
     if (byDocker) {
       const { client } = ports[0] as KafkaPorts;
-      const image = kafkaImage(client, () => accepts(client));
+      const image = kafkaImage(client, () => accepts(client, HOST));
       await startContainer(image);
       this.#write({ kafka: { ports, how: { 1: { container: image.name } } } });
       return brokers;
@@ -160,7 +161,7 @@ export class Services {
 
   /** The port that it had, if that is free still. */
   async #portOf(port: number | undefined): Promise<number> {
-    if (port !== undefined && !(await accepts(port))) return port;
+    if (port !== undefined && !(await accepts(port, HOST))) return port;
     const [free] = await freePorts(1);
     return free as number;
   }

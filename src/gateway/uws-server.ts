@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { STATUS_CODES } from 'node:http';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { listen } from '../listen.ts';
+import { accepts, listen } from '../listen.ts';
 import { BOUNDS } from '../protocol/bounds.ts';
 import { DISCONNECTS, type DisconnectReason } from '../protocol/disconnects.ts';
 import { websocketMessageDialect } from '../protocol/json-dialect.ts';
@@ -248,16 +248,8 @@ function plainAddress(address: string): string {
  * Whether somebody listens on a port. The library would share it with another process that uses it in the same way, or,
  * told not to, would not have it for a minute after a restart.
  */
-async function isTaken(port: number, host: string): Promise<boolean> {
-  const socket = connect({ port, host: WILDCARDS[host] ?? host });
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
+function isTaken(port: number, host: string): Promise<boolean> {
+  return accepts(port, WILDCARDS[host] ?? host);
 }
 
 /** Has Node listen for a moment, and returns the port. @throws Error with `syscall` `listen` if it can't */
