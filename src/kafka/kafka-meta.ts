@@ -96,9 +96,11 @@ export class KafkaMeta {
     return this.#proposals.get(Math.max(...this.#proposals.keys()));
   }
 
-  /** Says how far an incarnation's partitions have come. */
+  /** Says how far an incarnation's partitions have come: as far at least as was known to be said before. */
   async checkpoint({ epoch }: Incarnation, ends: readonly number[]): Promise<void> {
-    await this.#write(`${CHECKPOINT}${epoch}`, ends);
+    const known = this.#checkpoints.get(epoch) ?? [];
+    const furthest = ends.map((end, partition) => Math.max(end, known[partition] ?? 0));
+    await this.#write(`${CHECKPOINT}${epoch}`, furthest);
   }
 
   async close(): Promise<void> {

@@ -64,6 +64,16 @@ test('a topic that has less than it was seen to have is another one only if that
   expect((await open().agree(async () => [0, 0])).incarnation.epoch).toBe(lost.incarnation.epoch);
 });
 
+test('a replica that lags behind takes back nothing of what others have said', async () => {
+  const [ahead, behind] = [open(), open()];
+  const { incarnation } = await ahead.agree(async () => [0, 0]);
+  await ahead.checkpoint(incarnation, [5, 7]);
+  await behind.agree(async () => [5, 7]);
+  await behind.checkpoint(incarnation, [2, 9]);
+  expect((await open().agree(async () => [5, 9])).incarnation.generation).toBe(0);
+  expect((await open().agree(async () => [4, 9])).incarnation.generation).toBe(1);
+});
+
 test('a topic of meta that was itself made anew begins from the beginning', async () => {
   const meta = open();
   const { incarnation } = await meta.agree(async () => [0]);
