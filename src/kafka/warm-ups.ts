@@ -56,22 +56,31 @@ export class WarmUps {
     if (first >= end && offset < first) return { kind: 'missing', through: first - 1 };
     if (offset >= end) throw new Error(`partition ${partition} ends at offset ${end}, before ${offset}`);
     const ts = offset < first ? Number.NEGATIVE_INFINITY : await this.#timeOf(partition, offset);
-    if (first > 0) {
-      const soundFrom = await this.#soundFrom(partition, first, ts);
+    const needed = await offsets.at(partition, ts - settings.windowMs - settings.slackMs);
+    // Only now, as what was deleted before it was asked where to begin is not missed by who reads from there.
+    const firstNow = edges(await offsets.fetch(), partition).first;
+    if (firstNow > 0) {
+      const soundFrom = await this.#soundFrom(partition, firstNow, ts);
       if (offset < soundFrom) return { kind: 'missing', through: soundFrom - 1 };
     }
-    const needed = await offsets.at(partition, ts - settings.windowMs - settings.slackMs);
     const from = Math.min(needed, offset);
     return offset - from > RECORDS_MAX ? { kind: 'too_far' } : { kind: 'from', offset: from, end };
   }
 
-  /** For decisions behind the end. While nothing else reads this partition. @throws Error if Kafka fails */
-  async atEnd(partition: number, offsets: Offsets): Promise<TailStart> {
-    const { windowMs, slackMs } = this.#context.settings;
-    const { first, end } = edges(offsets, partition);
-    if (end <= first) return { offset: end, soundMs: Number.POSITIVE_INFINITY };
+  /**
+   * For decisions behind the end, as it is in `ends`. While nothing else reads this partition.
+   *
+   * @throws Error if Kafka fails
+   */
+  async atEnd(partition: number, ends: Offsets): Promise<TailStart> {
+    const { settings, offsets } = this.#context;
+    const { windowMs, slackMs } = settings;
+    const { first: firstBefore, end } = edges(ends, partition);
+    if (end <= firstBefore) return { offset: end, soundMs: Number.POSITIVE_INFINITY };
     const sinceMs = (await this.#timeOf(partition, end - 1)) - windowMs - slackMs;
-    const offset = Math.max(first, await this.#context.offsets.at(partition, sinceMs));
+    const needed = await offsets.at(partition, sinceMs);
+    const { first } = edges(await offsets.fetch(), partition);
+    const offset = Math.max(first, needed);
     if (offset > first) return { offset, soundMs: sinceMs + windowMs };
     // Either it is all that there ever was, or too little is left.
     return { offset, soundMs: first === 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY };

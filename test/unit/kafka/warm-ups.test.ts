@@ -74,3 +74,23 @@ test('who begins at the end keeps in memory only what it decides as all others d
   const beheaded = await FakeReplica.open(cut, { ...SETTINGS, recentRecordsMax: 100 }, 'begun');
   expect(beheaded.recent[0]?.from).toBe(4);
 });
+
+test('what is deleted while it is asked where to begin is not taken for what never was', async () => {
+  const records = [
+    ['m', 1_000],
+    ['a', 1_001],
+    ['m', 1_002],
+    ['b', 1_003],
+  ] as const;
+  for (const how of ['whole', 'begun'] as const) {
+    const topic = topicOf(records);
+    // By the first record that is read: after it was asked where the log begins.
+    topic.onBatch = () => {
+      topic.firsts[0] = 2;
+    };
+    const replica = await FakeReplica.open(topic, { ...SETTINGS, recentRecordsMax: how === 'whole' ? 0 : 100 }, how);
+    const page = await replica.pages.read({ room: 'r', ...ALL, after: { epoch: EPOCH, offset: 1 } });
+    expect(midsOf(page), how).toEqual([]);
+    expect(page.gap?.to.offset, how).toBe(3);
+  }
+});
