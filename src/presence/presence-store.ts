@@ -9,6 +9,11 @@ export interface SessionChange {
   readonly session: string;
   /** null: this session is gone, and it alone; one that is not known stays so. */
   readonly state: SessionState | null;
+  /**
+   * It has just connected, and takes the place of every other one of its user and device, wherever that is: see
+   * {@link PresenceReplica.onReplaced}. Said of a session that is there already it has no meaning.
+   */
+  readonly isNew?: true;
   /** Milliseconds since 1970 by its replica's clock: when the status was set, or when the gone session was last heard. */
   readonly atMs: number;
 }
@@ -16,6 +21,8 @@ export interface SessionChange {
 export interface SessionState {
   readonly status: Status;
   readonly text?: string;
+  /** Its connection has ended, and it is in its grace: seen as before, but not counted among those connected. */
+  readonly isCutOff?: true;
 }
 
 /** Whether a user is seen in a room through this replica: told for the first and the last of its sessions there only. */
@@ -63,6 +70,8 @@ export interface RoomPresence {
 }
 
 export interface KnownUser extends UserPresence {
+  /** Devices with a session that is not cut off. */
+  readonly connectedDevices: readonly string[];
   /** Present in one of the rooms that were asked about. */
   readonly isTogether: boolean;
   readonly partial: boolean;
@@ -88,6 +97,11 @@ export interface PresenceReplica {
   onRoomChange(change: RoomChange): void;
   /** A user of interest changed. In the order of versions; must not throw. */
   onUserChange(user: UserPresence): void;
+  /**
+   * One of this replica's sessions has lost its place to a newer one of its device, on this replica or elsewhere: one
+   * that connected, or, where this replica says everything anew, one that was there then. At most once; must not throw.
+   */
+  onReplaced(user: string, session: string): void;
 }
 
 /**
