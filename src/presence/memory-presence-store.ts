@@ -69,10 +69,16 @@ class Lease implements Holder {
   heardAtMs: number;
   /** From then on nothing is written under it; a grace later it is reaped. */
   endsAtMs: number;
+  readonly #replica: PresenceReplica;
 
-  constructor(heardAtMs: number, endsAtMs: number) {
+  constructor(replica: PresenceReplica, heardAtMs: number, endsAtMs: number) {
+    this.#replica = replica;
     this.heardAtMs = heardAtMs;
     this.endsAtMs = endsAtMs;
+  }
+
+  onReplaced(user: string, session: string): void {
+    this.#replica.onReplaced(user, session);
   }
 }
 
@@ -93,9 +99,9 @@ class Shared {
     this.roster = new MemoryRoster(lastSeenMax, nowMs, partial);
   }
 
-  takeLease(): Lease {
+  takeLease(replica: PresenceReplica): Lease {
     const now = this.#nowMs();
-    const lease = new Lease(now, now + this.leaseMs);
+    const lease = new Lease(replica, now, now + this.leaseMs);
     this.#leases.add(lease);
     return lease;
   }
@@ -121,12 +127,12 @@ class Shared {
     const edit = new RosterEdit(this.roster);
     change(edit);
     this.announcer.announce(edit.commit(this.announcer));
+    edit.tellReplaced();
   }
 
-  /** Drops within an edit what a lease that is replaced still holds. */
-  retire(lease: Lease, edit: RosterEdit): void {
+  /** Of a lease that another one takes the place of. */
+  retire(lease: Lease): void {
     this.#leases.delete(lease);
-    edit.dropAllOf(new Set([lease]));
   }
 
   /** Drops what leases hold whose grace has passed. */
@@ -158,7 +164,7 @@ class MemoryPresenceStore implements PresenceStore {
   async open(replica: PresenceReplica): Promise<void> {
     const renewal = setInterval(() => this.#renew(), this.#shared.leaseMs / RENEWALS_PER_LEASE);
     renewal.unref();
-    this.#opened = { replica, renewal, lease: this.#shared.takeLease() };
+    this.#opened = { replica, renewal, lease: this.#shared.takeLease(replica) };
   }
 
   async write(batch: PresenceBatch): Promise<void> {
@@ -180,7 +186,8 @@ class MemoryPresenceStore implements PresenceStore {
     return users.map((name) => {
       const user = roster.findUser(name);
       const isTogether = user !== undefined && asked.some(({ holders }) => holders.has(user));
-      return { ...roster.readUser(name), isTogether, partial: roster.partial };
+      const connectedDevices = roster.connectedDevices(name);
+      return { ...roster.readUser(name), connectedDevices, isTogether, partial: roster.partial };
     });
   }
 
@@ -219,12 +226,12 @@ class MemoryPresenceStore implements PresenceStore {
   #beginAnew(opened: Opened, unwritten: PresenceBatch): void {
     const former = opened.lease;
     const everything = opened.replica.everything();
-    const lease = this.#shared.takeLease();
+    const lease = this.#shared.takeLease(opened.replica);
     opened.lease = lease;
+    this.#shared.retire(former);
     this.#shared.edit((edit) => {
       edit.apply(unwritten, former);
-      edit.apply(everything, lease);
-      this.#shared.retire(former, edit);
+      edit.applyAnew(everything, lease, former);
     });
   }
 }

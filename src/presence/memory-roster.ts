@@ -8,11 +8,14 @@ import { aggregate, countDevices, type SessionStatus } from './user-aggregate.ts
 export interface Holder {
   /** Milliseconds since 1970: when the holder was last known to live. */
   readonly heardAtMs: number;
+  /** One of its sessions has lost its place: see `PresenceReplica`. */
+  onReplaced(user: string, session: string): void;
 }
 
 /** Never changed but replaced, so that a state of before can be kept by keeping the list. */
 export interface SessionEntry extends SessionStatus {
   readonly holder: Holder;
+  readonly isCutOff?: true;
 }
 
 const NO_SESSIONS: readonly SessionEntry[] = [];
@@ -196,6 +199,12 @@ export class MemoryRoster {
     const names = room.names.after(after, limit + 1);
     const users = names.slice(0, limit).map((each) => this.#stateOf(each));
     return { count: room.names.size, version: room.version, users, more: names.length > limit, partial };
+  }
+
+  /** Devices of a user with a session that is not cut off. */
+  connectedDevices(name: string): readonly string[] {
+    const connected = this.#users.get(name)?.sessions.filter(({ isCutOff }) => !isCutOff) ?? NO_SESSIONS;
+    return [...new Set(connected.map(({ device }) => device))];
   }
 
   readUser(name: string): UserPresence {

@@ -10,7 +10,7 @@ export interface SessionChange {
   /** null: this session is gone, and it alone; one that is not known stays so. */
   readonly state: SessionState | null;
   /**
-   * It has just connected, and takes the place of every other one of its user and device, wherever that is: see
+   * It has just connected, and takes the place of those of its user and device on other replicas: see
    * {@link PresenceReplica.onReplaced}. Said of a session that is there already it has no meaning.
    */
   readonly isNew?: true;
@@ -98,8 +98,9 @@ export interface PresenceReplica {
   /** A user of interest changed. In the order of versions; must not throw. */
   onUserChange(user: UserPresence): void;
   /**
-   * One of this replica's sessions has lost its place to a newer one of its device, on this replica or elsewhere: one
-   * that connected, or, where this replica says everything anew, one that was there then. At most once; must not throw.
+   * One of this replica's sessions has lost its place to one of its device on another replica: to one that has just
+   * connected, or, where this replica has said everything anew, to one that was there then. It is there until this
+   * replica writes that it is gone. It may be told again, or, where the store fails just then, not at all. Must not throw.
    */
   onReplaced(user: string, session: string): void;
 }

@@ -215,6 +215,12 @@ export class PresenceTracker implements PresenceReplica {
     this.#changes.onUserChange(user);
   }
 
+  /** A session in its grace is not waited for any more. */
+  onReplaced(user: string, session: string): void {
+    const tracked = members(this.#users.get(user)?.sessions).find((each) => each.session === session);
+    if (tracked?.isLingering) this.#remove(tracked);
+  }
+
   /**
    * Writes what is gathered, if the store takes it at once, then gives the lease back. Whose grace has not passed is
    * left to the store. What changes later is not written, and whoever waits for it is told so.

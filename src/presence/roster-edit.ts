@@ -10,6 +10,13 @@ export interface RosterChanges {
   readonly users: readonly UserPresence[];
 }
 
+/** A session that has lost its place. */
+interface Replaced {
+  readonly holder: Holder;
+  readonly user: string;
+  readonly session: string;
+}
+
 /** Tells for which subjects somebody listens; of the others only the versions are kept. */
 export interface Audience {
   hearsRoom(room: string): boolean;
@@ -32,6 +39,7 @@ export class RosterEdit {
   readonly #before = new Map<User, readonly SessionEntry[]>();
   /** Rooms touched, with those who are present now and were not, or the other way round. */
   readonly #moved = new Map<Room, Set<User>>();
+  readonly #replaced: Replaced[] = [];
 
   constructor(roster: MemoryRoster) {
     this.#roster = roster;
@@ -39,8 +47,23 @@ export class RosterEdit {
 
   /** What a replica says under its lease: sessions and members are that lease's from now on. */
   apply(batch: PresenceBatch, holder: Holder): void {
-    for (const change of batch.sessions) this.#applySession(change, holder);
+    for (const change of batch.sessions) {
+      if (change.isNew) this.#replace(change, holder);
+      this.#applySession(change, holder);
+    }
     for (const change of batch.members) this.#applyMember(change, holder);
+  }
+
+  /** All that is so on a replica, under a lease in the place of its former one. */
+  applyAnew(everything: PresenceBatch, holder: Holder, former: Holder): void {
+    for (const change of everything.sessions) this.#yield(change, holder, former);
+    this.apply(everything, holder);
+    this.dropAllOf(new Set([former]));
+  }
+
+  /** Tells those whose sessions have lost their place. To be called once this is committed. */
+  tellReplaced(): void {
+    for (const { holder, user, session } of this.#replaced) holder.onReplaced(user, session);
   }
 
   /** Drops all that these hold. Cost: O(all users and their rooms), so that no entry need be indexed by its holder. */
@@ -87,6 +110,23 @@ export class RosterEdit {
       // Not spread: that would reserve room for 16 more.
       this.#roster.setSessions(user, others.concat(entryOf(device, session, state, atMs, holder)));
     }
+  }
+
+  /** A session that has just connected takes the place of those of its device elsewhere. */
+  #replace({ user, device, session }: SessionChange, holder: Holder): void {
+    const sessions = this.#roster.findUser(user)?.sessions ?? [];
+    if (sessions.some((each) => each.session === session)) return;
+    for (const each of sessions) {
+      if (each.device === device && each.holder !== holder) this.#replaced.push({ ...each, user });
+    }
+  }
+
+  /** A session that is said anew gives way to those of its device elsewhere. */
+  #yield({ user, device, session }: SessionChange, holder: Holder, former: Holder): void {
+    const sessions = this.#roster.findUser(user)?.sessions ?? [];
+    const isElsewhere = (each: SessionEntry) =>
+      each.device === device && each.holder !== holder && each.holder !== former;
+    if (sessions.some(isElsewhere)) this.#replaced.push({ holder, user, session });
   }
 
   #applyMember({ room: roomName, user: userName, present }: MemberChange, holder: Holder): void {
@@ -177,15 +217,15 @@ export class RosterEdit {
   }
 }
 
-/** Without a key `text` where there is none. */
+/** Without keys that have nothing to say. */
 function entryOf(
   device: string,
   session: string,
-  { status, text }: SessionState,
+  { status, text, isCutOff }: SessionState,
   atMs: number,
   holder: Holder,
 ): SessionEntry {
-  return text === undefined
-    ? { device, session, status, atMs, holder }
-    : { device, session, status, text, atMs, holder };
+  const entry = { device, session, status, atMs, holder };
+  if (isCutOff) return { ...entry, ...(text !== undefined && { text }), isCutOff };
+  return text === undefined ? entry : { ...entry, text };
 }

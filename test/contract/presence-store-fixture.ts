@@ -40,6 +40,8 @@ export class ReplicaUnderTest implements PresenceReplica {
   asked = 0;
   /** What it was given then. */
   given: readonly Change[] = [];
+  /** Sessions that have lost their place, as they were told. */
+  readonly replaced: string[] = [];
   /** What to do when something is told. */
   onTold: (() => void) | undefined;
   readonly #sessions = new Map<string, SessionChange>();
@@ -77,6 +79,10 @@ export class ReplicaUnderTest implements PresenceReplica {
   onUserChange(user: UserPresence): void {
     this.userChanges.push(user);
     this.onTold?.();
+  }
+
+  onReplaced(user: string, session: string): void {
+    this.replaced.push(`${user} ${session}`);
   }
 
   async watchRooms(...rooms: readonly string[]): Promise<void> {
@@ -118,12 +124,15 @@ export interface SessionOptions {
   readonly session?: string;
   readonly text?: string;
   readonly atMs?: number;
+  readonly isNew?: true;
+  readonly isCutOff?: true;
 }
 
 /** A session of a user's device has a status; without options it is the same device and session each time. */
 export function device(user: string, status: Status, options: SessionOptions = {}): SessionChange {
-  const { device: name = 'phone', session = `${user}/${name}`, text, atMs = tickMs() } = options;
-  return { user, device: name, session, state: text === undefined ? { status } : { status, text }, atMs };
+  const { device: name = 'phone', session = `${user}/${name}`, text, atMs = tickMs(), isNew, isCutOff } = options;
+  const state = { status, ...(text !== undefined && { text }), ...(isCutOff && { isCutOff }) };
+  return { user, device: name, session, state, atMs, ...(isNew && { isNew }) };
 }
 
 /** The session of `device` with the same options is gone. */

@@ -255,6 +255,18 @@ export function describeLeases(subjectNow: () => PresenceStoreUnderTest): void {
         expect(await namesInRoom('r')).toEqual(['ann', 'dan']);
       });
 
+      test('yields to a session of the device that has come elsewhere meanwhile', async () => {
+        const b = await subject.replica();
+        await sleep(goneMs());
+        await b.write(device('ann', 'online', { session: 'new', isNew: true }));
+        await subject.settle();
+        expect(a.replaced).toEqual([]);
+        await subject.resume(a);
+        await subject.advance(renewedMs());
+        await subject.settle();
+        expect([a.replaced, b.replaced]).toEqual([['ann ann/phone'], []]);
+      });
+
       test('and was reaped is taken anew, and everybody comes back', async () => {
         await sleep(goneMs());
         await subject.settle();

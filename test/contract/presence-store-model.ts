@@ -334,7 +334,9 @@ class History {
     const { store } = this.#watcher;
     const sessions = this.#processes.flatMap((process) => process.sessions);
     const users = await store.readUsers(USERS, ROOMS);
-    const states = users.map(({ lastSeenMs: _, version: __, isTogether: ___, partial: ____, ...state }) => state);
+    const states = users.map(
+      ({ lastSeenMs: _, version: __, isTogether: ___, partial: ____, connectedDevices: _____, ...state }) => state,
+    );
     expect(states).toEqual(USERS.map((user) => stateOf(user, sessions)));
     for (const room of ROOMS) {
       const present = USERS.filter((user) => sessions.some((each) => each.user === user && each.rooms.has(room)));

@@ -163,6 +163,7 @@ export function describePresenceStore(
           devices: 0,
           lastSeenMs: 0,
           version: expect.any(Number),
+          connectedDevices: [],
           isTogether: false,
           partial: false,
         });
@@ -183,6 +184,44 @@ export function describePresenceStore(
           lastSeenMs: since - 10_000,
           isTogether: true,
         });
+      });
+
+      test('has the devices connected that have a session which is not cut off', async () => {
+        const connected = async () => [...((await readUser('ann'))?.connectedDevices ?? [])].sort();
+        await a.write(device('ann', 'online'), device('ann', 'away', { device: 'desk' }));
+        await b.write(device('ann', 'online', { device: 'desk', session: 's2' }));
+        expect(await connected()).toEqual(['desk', 'phone']);
+        await b.watchUsers('ann');
+        await a.write(device('ann', 'online', { isCutOff: true }));
+        await a.write(device('ann', 'away', { device: 'desk', isCutOff: true }));
+        expect(await connected()).toEqual(['desk']);
+        await b.write(gone('ann', { device: 'desk', session: 's2' }));
+        expect(await connected()).toEqual([]);
+        await subject.settle();
+        // It is seen all the same.
+        expect(await readUser('ann')).toMatchObject({ status: 'online', devices: 2 });
+        expect(b.userChanges).toEqual([]);
+      });
+
+      test('that connects takes the place of its device elsewhere, once, and of nothing else', async () => {
+        await a.write(
+          device('ann', 'online', { session: 's1', isNew: true }),
+          device('ann', 'away', { device: 'desk' }),
+        );
+        await a.write(device('bob', 'online', { session: 's1' }));
+        const connects = device('ann', 'online', { session: 's2', isNew: true });
+        await b.write(connects);
+        await b.write(connects, device('ann', 'dnd', { device: 'desk', session: 's3' }));
+        await subject.settle();
+        expect([a.replaced, b.replaced]).toEqual([['ann s1'], []]);
+        // Until it is said to be gone it is there.
+        await b.write(gone('ann', { session: 's2' }));
+        expect(await readUser('ann')).toMatchObject({ devices: 2 });
+        // What is said a second time is not new.
+        await b.write(device('ann', 'online', { session: 's4', isNew: true }));
+        await a.write(device('ann', 'online', { session: 's1', isNew: true }));
+        await subject.settle();
+        expect([a.replaced, b.replaced]).toEqual([['ann s1', 'ann s1'], []]);
       });
 
       test('is read in the order asked for, and is together where one of the rooms has them', async () => {

@@ -75,7 +75,12 @@ async function openAll(): Promise<void> {
   presence = new MemoryPresence({ leaseMs: LEASE_MS, graceMs: GRACE_MS, lastSeenMax: 100 });
   wheel = new TimerWheel();
   reader = presence.replica();
-  await reader.open({ everything: () => ({ sessions: [], members: [] }), onRoomChange() {}, onUserChange() {} });
+  await reader.open({
+    everything: () => ({ sessions: [], members: [] }),
+    onRoomChange() {},
+    onReplaced() {},
+    onUserChange() {},
+  });
 }
 
 async function replica(settings: Partial<typeof SETTINGS> = {}): Promise<Replica> {
