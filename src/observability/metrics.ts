@@ -38,7 +38,6 @@ export interface MetricSources {
         readonly scansMax: number;
       })
     | null;
-  readonly presence: { readonly userCount: number; readonly deviceCount: number; readonly roomCount: number };
   /** null: keys don't come from a URL. */
   readonly keySet: { readonly fetches: number; readonly failures: number } | null;
   readonly probe: DeliveryProbe;
@@ -126,9 +125,9 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   logProducersDroppedMax: ({ figures }) => figures?.().producersDroppedMax ?? 0,
   draining: ({ gateway }) => Number(gateway.draining),
   sessions: ({ gateway }) => gateway.sessions.connectedCount,
-  users: ({ presence }) => presence.userCount,
-  devices: ({ presence }) => presence.deviceCount,
-  rooms: ({ presence }) => presence.roomCount,
+  users: ({ gateway }) => gateway.tracker.userCount,
+  devices: ({ gateway }) => gateway.tracker.deviceCount,
+  rooms: ({ gateway }) => gateway.tracker.roomCount,
   roomWatches: ({ gateway }) => gateway.feed.roomWatchCount,
   userWatches: ({ gateway }) => gateway.feed.userWatchCount,
   buildInfo: () => [{ labels: { version: VERSION, node_version: process.versions.node }, value: 1 }],

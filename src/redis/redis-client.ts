@@ -43,7 +43,8 @@ export function createRedis(settings: RedisSettings, role: 'commands' | 'subscri
     socketTimeout: silenceMs,
     connectTimeout: connectTimeoutMs,
     disconnectTimeout: DISCONNECT_MS,
-    maxLoadingRetryTime: reconnectMsMax,
+    // What a server must be like is for redis-server.ts to say.
+    enableReadyCheck: false,
     retryStrategy: () => Math.round(reconnectMsMax * (0.5 + Math.random() / 2)),
     // What was a primary is one no more: connect anew, and leave it to the caller to ask again. Redis 6 says it in the
     // midst of what it says of a script.

@@ -67,11 +67,11 @@ export class RedisConnection {
   ask<T>(send: (client: Redis) => Promise<T>): Promise<T> {
     const { commandTimeoutMs, unansweredMax } = this.#settings;
     if (this.#unanswered >= unansweredMax) {
-      return Promise.reject(new RedisUnavailableError('overfull', `${unansweredMax} commands have no answer yet`));
+      return Promise.reject(new RedisUnavailableError(`${unansweredMax} commands have no answer yet`, 'overfull'));
     }
     this.#unanswered += 1;
     return new Promise((resolve, reject) => {
-      const expire = () => reject(new RedisUnavailableError('timeout', `no answer within ${commandTimeoutMs} ms`));
+      const expire = () => reject(new RedisUnavailableError(`no answer within ${commandTimeoutMs} ms`, 'timeout'));
       // A timer of a process that could not run comes before what it has been sent meanwhile: that is read first.
       const timer = setTimeout(() => setImmediate(expire), commandTimeoutMs);
       const settle = () => {
@@ -146,10 +146,10 @@ function failureOf(error: Error): Error {
   if (!(error instanceof ReplyError)) {
     const isUnsent = error.message.startsWith("Stream isn't writeable");
     return isUnsent
-      ? new RedisUnavailableError('down', 'there is no connection')
-      : new RedisUnavailableError('lost', 'the connection was lost before the answer');
+      ? new RedisUnavailableError('there is no connection', 'down')
+      : new RedisUnavailableError('the connection was lost before the answer', 'lost');
   }
-  if (REFUSAL.test(error.message)) return new RedisUnavailableError('refused', error.message);
+  if (REFUSAL.test(error.message)) return new RedisUnavailableError(error.message, 'refused');
   // ioredis adds what it was told: that is others' content, and as long as it likes.
   delete (error as Error & { command?: unknown }).command;
   return error;

@@ -8,6 +8,8 @@ import { type RedisSettings, shownAddress } from './redis-settings.ts';
 import { setupErrorOf, wordsOf } from './redis-setup-error.ts';
 import { REDIS_FAILURES, type RedisFailure, RedisUnavailableError } from './redis-unavailable-error.ts';
 
+export { RedisUnavailableError } from './redis-unavailable-error.ts';
+
 /** Called with what was published, as text. Must not throw. */
 export type ChannelListener = (message: string) => void;
 
@@ -218,24 +220,24 @@ export class RedisLink {
   async #run(name: string, send: (client: Redis) => Promise<unknown>): Promise<unknown> {
     const startedMs = performance.now();
     try {
-      if (!this.#commands.isUp) throw new RedisUnavailableError('down', 'there is no connection');
-      if (this.#isBroken) throw new RedisUnavailableError('broken', 'it has not answered lately');
+      if (!this.#commands.isUp) throw new RedisUnavailableError('there is no connection', 'down');
+      if (this.#isBroken) throw new RedisUnavailableError('it has not answered lately', 'broken');
       const answer = await this.#commands.ask(send);
       this.#answers();
       this.onAnswered(name, performance.now() - startedMs);
       return answer;
     } catch (error) {
-      if (error instanceof RedisUnavailableError) this.#failed(error);
+      this.#failed(error);
       throw error;
     }
   }
 
   async #hear(send: (client: Redis) => Promise<unknown>): Promise<void> {
     try {
-      if (!this.isHearing) throw new RedisUnavailableError('down', 'there is no connection for messages');
+      if (!this.isHearing) throw new RedisUnavailableError('there is no connection for messages', 'down');
       await this.#subscriber.ask(send);
     } catch (error) {
-      if (error instanceof RedisUnavailableError) this.#failures[error.failure] += 1;
+      this.#count(error);
       throw error;
     }
   }
@@ -248,9 +250,15 @@ export class RedisLink {
     for (const each of this.#listeners) each.onReady?.();
   }
 
-  #failed({ failure }: RedisUnavailableError): void {
-    this.#failures[failure] += 1;
-    if (failure !== 'timeout') return;
+  #count(error: unknown): RedisFailure | null {
+    const failure = error instanceof RedisUnavailableError ? error.failure : null;
+    if (failure !== null) this.#failures[failure] += 1;
+    if (failure === 'refused') this.#logger.warn({}, wordsOfTrouble(error as Error, this.settings));
+    return failure;
+  }
+
+  #failed(error: unknown): void {
+    if (this.#count(error) !== 'timeout') return;
     this.#timeouts += 1;
     if (this.#timeouts === this.settings.breakAfter) {
       this.#logger.warn({}, 'Redis does not answer in time: it is not asked until it does');
@@ -275,9 +283,7 @@ export class RedisLink {
           this.#answers();
           if (this.#heardProbe < number && this.isHearing) this.#unheardSinceMs ??= performance.now();
         },
-        (error) => {
-          if (error instanceof RedisUnavailableError) this.#failed(error);
-        },
+        (error) => this.#failed(error),
       );
   }
 
@@ -303,7 +309,8 @@ export class RedisLink {
     const before = this.#troubles[role];
     this.#troubles[role] = error;
     // It is tried again all the time: the log has what is new in it.
-    if (before !== null && wordsOf(before) === wordsOf(error)) return;
+    const said = [before, role === 'commands' ? this.#troubles.subscriber : this.#troubles.commands];
+    if (said.some((each) => each !== null && wordsOf(each) === wordsOf(error))) return;
     this.#logger.warn({ connection: role }, wordsOfTrouble(error, this.settings));
   }
 

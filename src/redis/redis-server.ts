@@ -2,6 +2,7 @@ import { databaseOf } from './redis-client.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { type RedisSettings, shownAddress } from './redis-settings.ts';
 import { RedisSetupError } from './redis-setup-error.ts';
+import { RedisUnavailableError } from './redis-unavailable-error.ts';
 
 /** What a Redis says of itself, as far as replicas have to do with it. */
 export interface RedisServer {
@@ -11,10 +12,12 @@ export interface RedisServer {
 }
 
 const VERSION_MIN = [6, 2] as const;
-/** Writes, reads and asks for the time as the scripts do. */
+/** Does of each kind what the scripts do, so that a right that is missing is found out at once. */
 const TRIAL = `
-redis.call('SET', KEYS[1] .. ':trial', redis.call('TIME')[1], 'PX', 1000)
-return redis.call('GET', KEYS[1] .. ':trial')`;
+local key = KEYS[1] .. ':trial'
+redis.call('SET', key, redis.call('TIME')[1], 'PX', 1000)
+redis.call('PUBLISH', key, redis.call('GET', key))
+return redis.call('PUBSUB', 'NUMSUB', key)`;
 
 /**
  * Makes sure that a connection leads to a Redis that can be written to.
@@ -28,6 +31,8 @@ export async function checkServer(
   key: string,
 ): Promise<RedisServer> {
   const info = readInfo(await connection.ask((client) => client.info()));
+  // It is there, and will be of use soon.
+  if (info.get('loading') === '1') throw new RedisUnavailableError('it reads its data', 'refused');
   const version = info.get('redis_version') ?? 'unknown';
   const refuse = (words: string) => new RedisSetupError(`Redis can't be used at ${shownAddress(settings)}: ${words}`);
   if (isOld(version)) throw refuse(`it is version ${version}, and ${VERSION_MIN.join('.')} or newer is needed`);

@@ -30,6 +30,7 @@ const ADVICE: readonly (readonly [RegExp, (settings: RedisSettings) => string])[
     () => 'see TIDEGATE_REDIS_SENTINEL_USER and TIDEGATE_REDIS_SENTINEL_PASSWORD',
   ],
   [/sentinel.*invalid reply/i, () => 'the Sentinels know no primary of that name, see TIDEGATE_REDIS_SENTINEL_NAME'],
+  [/unknown command 'sentinel'/i, () => 'what listens there is no Sentinel, see TIDEGATE_REDIS_SENTINELS'],
   [/WRONGPASS/, () => 'the user and the password in TIDEGATE_REDIS_URL are none of its'],
   [/NOAUTH|DENIED/, () => 'it wants a password, or a user and a password, in TIDEGATE_REDIS_URL'],
   [/NOPERM/, ({ prefix }) => `its user needs these rights: ${rightsOf(prefix)}`],
@@ -58,6 +59,7 @@ export function setupErrorOf(error: Error, settings: RedisSettings): RedisSetupE
 
 /** What an error says, without what is for the authors of the client, or of OpenSSL. */
 export function wordsOf({ message }: Error): string {
+  if (message.startsWith('Socket timeout')) return 'it does not answer';
   const [words = ''] = message.split(/:\.\.\/|\. Please report this/);
-  return words.replace(/^Redis is not available: /, '').replace(/[.\s]+$/, '');
+  return words.replace(/^Redis is not available: |^\w+:error:\w+:SSL routines:\w*:/, '').replace(/[.\s]+$/, '');
 }

@@ -11,9 +11,10 @@ export const REDIS_FAILURES = ['down', 'broken', 'overfull', 'timeout', 'lost', 
 /** Redis does not do it now; unless it wasn't asked (`down`, `broken`, `overfull`), it may have taken effect. */
 export class RedisUnavailableError extends Error {
   override readonly name = 'RedisUnavailableError';
-  readonly failure: RedisFailure;
+  /** null: it is for what Redis has, and not for the link. */
+  readonly failure: RedisFailure | null;
 
-  constructor(failure: RedisFailure, words: string) {
+  constructor(words: string, failure: RedisFailure | null = null) {
     super(`Redis is not available: ${words}`);
     this.failure = failure;
   }
