@@ -69,6 +69,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const presence = await openPresence(config, redis, logger);
   const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS, stepMsMax: WHEEL_STEP_MS_MAX });
   const tally = new Tally();
+  if (redis !== null) redis.onAnswered = (kind, ms) => tally.redisCalls[kind].observeMs(ms);
   const gateway = new Gateway(log, presence.store, wheel, gatewaySettings(config, keys, tally), logger, tally);
   await gateway.open();
   const certificate =
@@ -108,6 +109,8 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const { appendQueueRecordsMax, appendQueueBytesMax } = config;
   const metrics = new Metrics({
     ...{ tally, gateway, log, figures, probe },
+    redis: redis === null ? null : () => redis.figures(),
+    presence: presence.figures,
     keySet: keys instanceof RemoteKeySet ? keys : null,
     bounds: {
       ...{

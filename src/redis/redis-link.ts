@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { LogLines } from '../fanout/log-lines.ts';
+import { type CallKind, callKind } from './call-kinds.ts';
 import { createRedis } from './redis-client.ts';
 import { RedisConnection } from './redis-connection.ts';
 import { diagnose } from './redis-diagnosis.ts';
@@ -69,8 +70,8 @@ export class RedisLink {
   #unheardSinceMs: number | null = null;
   /** Why a connection can't be used; null: it can. */
   readonly #troubles: Record<'commands' | 'subscriber', Error | null> = { commands: null, subscriber: null };
-  /** Told of each command that was answered: its name, and milliseconds. */
-  onAnswered: (name: string, ms: number) => void = () => {};
+  /** Told of each command that was answered in time: what it was for, and milliseconds. */
+  onAnswered: (kind: CallKind, ms: number) => void = () => {};
 
   constructor(settings: RedisSettings, logger: LogLines) {
     this.settings = settings;
@@ -156,7 +157,7 @@ export class RedisLink {
 
   /** Runs a command. @throws RedisUnavailableError, or ioredis' ReplyError where Redis refuses it */
   call(command: string, ...args: readonly (string | number | Buffer)[]): Promise<unknown> {
-    return this.#run(command.toLowerCase(), (client) => client.call(command, ...args));
+    return this.#run(callKind(command.toLowerCase()), (client) => client.call(command, ...args));
   }
 
   /**
@@ -169,7 +170,7 @@ export class RedisLink {
       this.#commands.client.defineCommand(name, { lua, numberOfKeys: 1 });
       this.#scripts.add(name);
     }
-    return this.#run(name, (client) => scriptOf(client, name)(this.key(), ...args));
+    return this.#run(callKind(name), (client) => scriptOf(client, name)(this.key(), ...args));
   }
 
   /** Says something to whoever listens now. False: it is not said, as Redis is down or too much is under way. */
@@ -217,14 +218,14 @@ export class RedisLink {
     return this.key('probe', this.settings.node);
   }
 
-  async #run(name: string, send: (client: Redis) => Promise<unknown>): Promise<unknown> {
+  async #run(kind: CallKind, send: (client: Redis) => Promise<unknown>): Promise<unknown> {
     const startedMs = performance.now();
     try {
       if (!this.#commands.isUp) throw new RedisUnavailableError('there is no connection', 'down');
       if (this.#isBroken) throw new RedisUnavailableError('it has not answered lately', 'broken');
       const answer = await this.#commands.ask(send);
       this.#answers();
-      this.onAnswered(name, performance.now() - startedMs);
+      this.onAnswered(kind, performance.now() - startedMs);
       return answer;
     } catch (error) {
       this.#failed(error);
