@@ -23,7 +23,7 @@ end
 for _, entry in ipairs(cjson.decode(ARGV[6])) do
   local user, changes = load(entry[1]), entry[2]
   for _, s in ipairs(changes.s) do
-    if s[7] then replace(user, s[1], s[2]) end
+    if s[7] and s[5] ~= 'c' then replace(user, s[1], s[2]) end
     local session = { lease = lease, device = s[2], status = s[3], at = s[4], flags = s[5], text = s[6] }
     setSession(user, s[1], session)
   end
