@@ -12,7 +12,8 @@ export interface ConnectionUser {
 }
 
 /** What Redis answers while it is in no state to do what it is told, or this user has no right to. */
-const REFUSAL = /(^|-)(LOADING|READONLY|MASTERDOWN|NOREPLICAS|MISCONF|OOM|BUSY|UNKILLABLE|NOPERM|NOAUTH)\b/;
+const REFUSAL =
+  /(^|-)(LOADING|READONLY|MASTERDOWN|NOREPLICAS|MISCONF|OOM|BUSY|UNKILLABLE|NOPERM|NOAUTH)\b|The user executing the script/;
 
 /** One connection to Redis, which comes back by itself. */
 export class RedisConnection {

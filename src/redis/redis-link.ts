@@ -196,7 +196,8 @@ export class RedisLink {
 
   unsubscribe(channel: string): void {
     this.#channels.delete(channel);
-    if (this.isHearing) this.#subscriber.ask((client) => client.unsubscribe(channel)).catch(() => {});
+    // Also while the channels are told anew, as this one may have been among those already.
+    this.#subscriber.ask((client) => client.unsubscribe(channel)).catch(() => {});
   }
 
   /** Resolves when all that was published before has been heard. @throws RedisUnavailableError */
