@@ -34,13 +34,15 @@ export class RedisConnection {
     client.on('ready', () => void this.#prepare());
     client.on('close', () => this.#lost());
     client.on('end', () => this.#ended());
+    let ofSentinels: string[] = [];
+    client.on('sentinelError', ({ message }: Error) => ofSentinels.push(message));
     client.on('error', (error: Error) => {
       this.#reason = error;
+      if (!error.message.startsWith('All sentinels are unreachable')) return;
+      this.#reason = new Error(ofSentinels.join('; '));
+      ofSentinels = [];
       // There is nothing yet that could close; the client goes on asking them.
-      if (error.message.startsWith('All sentinels are unreachable')) this.#lost();
-    });
-    client.on('sentinelError', (error: Error) => {
-      this.#reason = error;
+      this.#lost();
     });
   }
 
