@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Daemon, startDaemon, stopDaemon, untilReady } from '../../services/daemon.ts';
-import { freePorts, HOST } from '../../services/ports.ts';
+import { HOST } from '../../services/ports.ts';
 import type { SentinelSettings } from '../../src/redis/redis-settings.ts';
 import { makeAuthority, makeCertificate } from '../certificates.ts';
+import { lastingPorts } from '../faults/lasting-ports.ts';
 import { REDIS_URL } from '../services/test-services.ts';
 import { createLink, RedisServer } from './redis-stage.ts';
 
@@ -40,7 +41,7 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('a Redis that Sentin
 
   /** Starts one that can decide alone. Resolves with its port, once it knows the primary, and its replica if it has one. */
   async function sentinel(primaryPort: number, lines: readonly string[] = []): Promise<number> {
-    const [port = 0] = await freePorts(1);
+    const [port = 0] = await lastingPorts(1);
     const file = join(directory, `sentinel-${port}.conf`);
     const isTls = lines.some((line) => line.startsWith('tls-'));
     const settings = [
@@ -164,7 +165,7 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('a Redis that Sentin
 
   test('is looked for on and on, where no Sentinel is there, or what it says is no address', async () => {
     const primary = await server();
-    const [port = 0] = await freePorts(1);
+    const [port = 0] = await lastingPorts(1);
     const { link } = createLink({ url: NOWHERE, sentinels: settingsOf(port) });
     try {
       await link.open();

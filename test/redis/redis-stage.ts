@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Daemon, isRunning, sizeOf, startDaemon, stopDaemon, untilReady } from '../../services/daemon.ts';
-import { freePorts, HOST } from '../../services/ports.ts';
+import { HOST } from '../../services/ports.ts';
 import { RedisLink } from '../../src/redis/redis-link.ts';
 import { REDIS_DEFAULTS, type RedisSettings } from '../../src/redis/redis-settings.ts';
 import { CuttingProxy } from '../faults/cutting-proxy.ts';
+import { lastingPorts } from '../faults/lasting-ports.ts';
 
 /** Times at which tests need not wait long. */
 export const QUICK = {
@@ -41,7 +42,7 @@ export class RedisServer {
 
   /** @param args in addition; a later one of the same name counts */
   static async start(directory: string, args: readonly string[] = []): Promise<RedisServer> {
-    const [port = 0] = await freePorts(1);
+    const [port = 0] = await lastingPorts(1);
     return new RedisServer(port, args, directory, await startRedis(directory, port, args));
   }
 
