@@ -310,6 +310,7 @@ export class RedisLink {
   #troubled(role: 'commands' | 'subscriber', error: Error): void {
     const before = this.#troubles[role];
     this.#troubles[role] = error;
+    if (role === 'subscriber') this.#unheardSinceMs = null;
     // It is tried again all the time: the log has what is new in it.
     const said = [before, role === 'commands' ? this.#troubles.subscriber : this.#troubles.commands];
     if (said.some((each) => each !== null && wordsOf(each) === wordsOf(error))) return;
