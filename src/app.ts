@@ -3,9 +3,10 @@ import { type SecureContextOptions, Server as TlsServer } from 'node:tls';
 import type { Logger } from 'pino';
 import { type Config, isLoopback } from './config.ts';
 import { chooseEngine } from './engine.ts';
+import { NoPeers } from './fanout/no-peers.ts';
 import { ApiAccess } from './gateway/api/api-access.ts';
 import { ServerApi } from './gateway/api/server-api.ts';
-import { Gateway, type GatewaySettings } from './gateway/gateway.ts';
+import { Gateway, type GatewayPorts, type GatewaySettings } from './gateway/gateway.ts';
 import type { NodeFacts } from './gateway/handlers/connect.ts';
 import { HostRules } from './gateway/host-rules.ts';
 import { createInternalServer } from './gateway/internal-server.ts';
@@ -56,6 +57,8 @@ const LEASE_MS = 10_000;
 const LAST_SEEN_MAX = 100_000;
 /** Connections of one user that were cut off and are still seen. */
 const LINGERING_PER_USER_MAX = 16;
+/** Milliseconds for a device that has come to another replica to join its rooms there; a goodbye there waits for them. */
+const HANDOVER_MS = 500;
 /** Milliseconds after which a probe record that was not delivered counts as lost. */
 const PROBE_TIMEOUT_MS = 5_000;
 
@@ -77,7 +80,13 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   });
   const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS, stepMsMax: WHEEL_STEP_MS_MAX });
   const tally = new Tally();
-  const gateway = new Gateway(log, presence.replica(), wheel, gatewaySettings(config, keys, tally), logger, tally);
+  const ports: GatewayPorts = {
+    log,
+    presence: presence.replica(),
+    isPresenceShared: false,
+    peers: new NoPeers(config.kafkaBrokers.length > 0),
+  };
+  const gateway = new Gateway(ports, wheel, gatewaySettings(config, keys, tally), logger, tally);
   await gateway.open();
   const certificate =
     config.tlsCert !== null && config.tlsKey !== null ? new Certificate(config.tlsCert, config.tlsKey, logger) : null;
@@ -139,7 +148,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   });
 
   const { backlog } = config;
-  const ports = {
+  const inUse = {
     http: await publicServer.listen(config.httpPort, config.host, backlog),
     tcp: await listen(tcpServer.server, config.tcpPort, config.host, backlog),
     internal: await listen(internalServer, config.internalPort, config.internalHost, backlog),
@@ -148,7 +157,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   probe.start();
 
   return {
-    ports,
+    ports: inUse,
     async drain() {
       probe.stop();
       publicServer.close();
@@ -225,6 +234,7 @@ function gatewaySettings(config: Config, keys: KeySource | null, tally: Tally): 
     tracker: {
       graceMs: config.graceMs,
       batchMs: config.presenceBatchMs,
+      handoverMs: HANDOVER_MS,
       lingeringPerUserMax: LINGERING_PER_USER_MAX,
       lingeringMax: config.connectionsMax,
     },
@@ -249,9 +259,9 @@ function gatewaySettings(config: Config, keys: KeySource | null, tally: Tally): 
               tally,
             ),
       anonymousGrants: anonymousGrants(config),
-      sessionsPerUserMax: config.sessionsPerUser,
       sessionsPerAddressMax: config.sessionsPerAddress,
     },
+    sessionsPerUserMax: config.sessionsPerUser,
   };
 }
 

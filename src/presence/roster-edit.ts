@@ -121,12 +121,15 @@ export class RosterEdit {
     }
   }
 
-  /** A session that is said anew gives way to those of its device elsewhere. */
-  #yield({ user, device, session }: SessionChange, holder: Holder, former: Holder): void {
-    const sessions = this.#roster.findUser(user)?.sessions ?? [];
+  /** A session that is said anew gives way to those of its device elsewhere, unless it is new: then they do. */
+  #yield({ user: name, device, session, isNew }: SessionChange, holder: Holder, former: Holder): void {
+    const user = this.#roster.findUser(name);
+    if (user === undefined) return;
+    const before = this.#before.get(user) ?? user.sessions;
+    if (isNew && !before.some((each) => each.session === session)) return;
     const isElsewhere = (each: SessionEntry) =>
-      each.device === device && each.holder !== holder && each.holder !== former;
-    if (sessions.some(isElsewhere)) this.#replaced.push({ holder, user, session });
+      each.device === device && each.holder !== holder && each.holder !== former && !each.isCutOff;
+    if (user.sessions.some(isElsewhere)) this.#replaced.push({ holder, user: name, session });
   }
 
   #applyMember({ room: roomName, user: userName, present }: MemberChange, holder: Holder): void {
