@@ -27,7 +27,7 @@ local replaced = { 'ok' }
 
 local function yield(user, id, device)
   for _, s in pairs(user.sessions) do
-    if s.device == device and not isOwn(s.lease) and redis.call('ZSCORE', P .. 'leases', s.lease) then
+    if s.device == device and s.flags ~= 'c' and not isOwn(s.lease) and redis.call('ZSCORE', P .. 'leases', s.lease) then
       replaced[#replaced + 1] = user.name
       replaced[#replaced + 1] = id
       return
@@ -41,7 +41,11 @@ for _, entry in ipairs(cjson.decode(ARGV[6])) do
     dropSession(user, g[1], g[2])
   end
   for _, s in ipairs(changes.s) do
-    yield(user, s[1], s[2])
+    if s[7] and not user.sessions[s[1]] then
+      replace(user, s[2], isOwn)
+    else
+      yield(user, s[1], s[2])
+    end
     local session = { lease = lease, device = s[2], status = s[3], at = s[4], flags = s[5], text = s[6] }
     local before = user.sessions[s[1]]
     if before then user.leases[before.lease] = true end
