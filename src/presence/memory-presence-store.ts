@@ -224,7 +224,8 @@ class MemoryPresenceStore implements PresenceStore {
     this.#shared.retire(former);
     this.#shared.edit((edit) => {
       edit.apply(unwritten, former);
-      edit.applyAnew(everything, lease, former);
+      edit.apply(everything, lease);
+      edit.dropAllOf(new Set([former]));
     });
   }
 }

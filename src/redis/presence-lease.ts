@@ -27,6 +27,7 @@ export class PresenceLease {
   #isSaid = false;
   #writes = 0;
   #due: Due = { reap: false, sweep: false };
+  #healingMs = 0;
   #renewing: Promise<void> | null = null;
   /** On the monotonic clock: when the renewal was sent that succeeded last, and the first one that has failed since. */
   #renewedMs = Number.NEGATIVE_INFINITY;
@@ -64,6 +65,11 @@ export class PresenceLease {
     return this.#due;
   }
 
+  /** So many milliseconds after the last renewal all replicas have said what is so on them, and what is read is all. */
+  get healingMs(): number {
+    return this.#healingMs;
+  }
+
   /** It may have lapsed, by this replica's own clock: nothing is to be written under it before it was renewed. */
   get isFenced(): boolean {
     return performance.now() - this.#renewedMs > this.#settings.fenceMs;
@@ -99,17 +105,18 @@ export class PresenceLease {
 
   /** It is not to be used any more: the next renewal takes another one. */
   drop(): void {
-    if (this.#id === '') return;
-    this.#formers = [...this.#formers, this.#id].slice(-FORMERS_MAX);
+    if (this.#id !== '') this.#formers = [...this.#formers, this.#id].slice(-FORMERS_MAX);
     this.#id = '';
     this.#isSaid = false;
     this.#renewedMs = Number.NEGATIVE_INFINITY;
   }
 
-  /** Everything has been said under it, and what its formers held is dropped. */
-  said(): void {
+  /** Everything has been said under this lease, and what its formers held is dropped. False: it was dropped itself. */
+  said(id: string): boolean {
+    if (id !== this.#id) return false;
     this.#isSaid = true;
     this.#formers = [];
+    return true;
   }
 
   /** Gives it back. @throws RedisUnavailableError */
@@ -124,7 +131,8 @@ export class PresenceLease {
     const sentMs = performance.now();
     const former = this.#id;
     const known = [keyTtlMs, former, this.#generation, leaseMs, graceMs, versionFloor, Math.ceil(this.failingMs)];
-    const args = [...known, healMs, reapPauseMs, this.#boot, sweepEveryMs];
+    const sinceMs = Math.min(Math.ceil(sentMs - this.#renewedMs), Number.MAX_SAFE_INTEGER);
+    const args = [...known, healMs, reapPauseMs, this.#boot, sweepEveryMs, sinceMs];
     let answer: unknown;
     try {
       answer = await this.#link.run(this.#scripts.lease, ...args);
@@ -133,7 +141,14 @@ export class PresenceLease {
       this.#failures += 1;
       throw error;
     }
-    const [outcome, id, generation, , , isReapDue, isSweepDue] = answer as [string, string, string, ...number[]];
+    const [outcome, id, generation, nowMs, healedMs, ...due] = answer as [
+      string,
+      string,
+      string,
+      string,
+      string,
+      ...number[],
+    ];
     // It was dropped meanwhile: what was renewed is one of the former ones.
     if (outcome === 'renewed' && this.#id !== id) return this.#renew(versionFloor);
     if (outcome === 'taken') {
@@ -145,6 +160,7 @@ export class PresenceLease {
     this.#renewedMs = sentMs;
     this.#failingSinceMs = null;
     this.#failures = 0;
-    this.#due = { reap: isReapDue === 1, sweep: isSweepDue === 1 };
+    this.#due = { reap: due[0] === 1, sweep: due[1] === 1 };
+    this.#healingMs = Number(healedMs) - Number(nowMs);
   }
 }

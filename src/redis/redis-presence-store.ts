@@ -22,6 +22,8 @@ import { type RedisLink, RedisUnavailableError } from './redis-link.ts';
 const NOTHING: PresenceBatch = { sessions: [], members: [] };
 /** Between two attempts while Redis does not answer, at most. */
 const RETRY_MS = 500;
+/** Behind the end of what is partial, as clocks go. */
+const HEALED_MS = 50;
 const UNAVAILABLE_RETRY_MS = 1_000;
 /** How often what is written is begun anew when what is stored changes hands meanwhile. */
 const ATTEMPTS_MAX = 3;
@@ -70,6 +72,7 @@ export class RedisPresenceStore implements PresenceStore {
   #ticking: Promise<void> | null = null;
   #tickTimer: NodeJS.Timeout | undefined;
   #compareTimer: NodeJS.Timeout | undefined;
+  #healTimer: NodeJS.Timeout | undefined;
   #degraded = 0;
 
   constructor(
@@ -115,7 +118,7 @@ export class RedisPresenceStore implements PresenceStore {
     try {
       await this.#renew();
       // Nothing is on this replica yet.
-      this.#lease.said();
+      this.#lease.said(this.#lease.id);
     } catch {
       this.#degrade();
     }
@@ -161,6 +164,7 @@ export class RedisPresenceStore implements PresenceStore {
     this.#opened = null;
     clearTimeout(this.#tickTimer);
     clearInterval(this.#compareTimer);
+    clearTimeout(this.#healTimer);
     hearing.close();
     this.#link.unsubscribe(this.#link.key('n', this.#boot));
     // Where Redis does not answer, it lapses by itself.
@@ -204,17 +208,17 @@ export class RedisPresenceStore implements PresenceStore {
    * older, but knows when those who are gone have ended.
    */
   async #sayEverything(unwritten: PresenceBatch): Promise<void> {
-    const { replica, hearing } = this.#open();
+    const { replica } = this.#open();
     const wasLocal = this.#local !== null;
     this.#isSaying = true;
     try {
       for (let attempt = 1; ; attempt += 1) {
         await this.#renew();
+        const { id } = this.#lease;
         const users = byUser(withEnds(replica.everything(), unwritten));
-        if (await this.#sayParts(replica, users)) break;
+        if ((await this.#sayParts(users)) && this.#lease.said(id)) break;
         if (attempt === ATTEMPTS_MAX) throw new RedisUnavailableError('what is stored changes hands all the time');
       }
-      this.#lease.said();
       this.#local = null;
       this.#refreshing.clear();
       this.#refreshedMs = performance.now();
@@ -226,20 +230,19 @@ export class RedisPresenceStore implements PresenceStore {
       this.#isSaying = false;
     }
     if (wasLocal) this.#logger.info({}, 'presence is shared with the other replicas');
-    void hearing.compareAll().catch(() => this.#tickSoon());
+    this.#compareSoon();
+    this.#compareWhenHealed();
   }
 
   /** False: the lease is not held any more. */
-  async #sayParts(replica: PresenceReplica, users: readonly ChangesOfUser[]): Promise<boolean> {
+  async #sayParts(users: readonly ChangesOfUser[]): Promise<boolean> {
     const { leaseMs, chunkChanges, reapChunk } = this.#settings;
     const all = [...parts(users, chunkChanges)];
     if (all.length === 0) all.push('[]');
     for (let i = 0; i < all.length; ) {
       const isLast = i === all.length - 1;
       const args = [...this.#lease.head(), all[i] ?? '[]', leaseMs, isLast ? 1 : 0, reapChunk, ...this.#lease.formers];
-      const [outcome, ...replaced] = (await this.#link.run(this.#scripts.anew, ...args)) as [string, ...string[]];
-      for (let at = 0; at + 1 < replaced.length; at += 2)
-        replica.onReplaced(replaced[at] ?? '', replaced[at + 1] ?? '');
+      const [outcome] = (await this.#link.run(this.#scripts.anew, ...args)) as [string];
       if (outcome !== 'ok' && outcome !== 'more') {
         this.#lease.drop();
         return false;
@@ -355,6 +358,15 @@ export class RedisPresenceStore implements PresenceStore {
         if (part.length > 0 && !(await this.#writeParts(part))) await this.#sayEverything(NOTHING);
       });
     }
+  }
+
+  /** What was told as partial is told as a whole, as soon as it is. */
+  #compareWhenHealed(): void {
+    const ms = this.#lease.healingMs;
+    clearTimeout(this.#healTimer);
+    if (ms <= 0) return;
+    this.#healTimer = setTimeout(() => this.#compareSoon(), ms + HEALED_MS);
+    this.#healTimer.unref();
   }
 
   #compareSoon(): void {

@@ -1,6 +1,6 @@
 -- A replica says anew, under its new lease, all that is so on it: of some users in a call. What its former leases held of
 -- them goes in the same moment. The batch is as that of a write; `g` has what is known of sessions that have ended.
--- Answers with the sessions whose place was taken meanwhile: user and session in turn.
+-- `more`: they hold something still; the last call is made again with nothing to say.
 local genId, lease, seq = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local leaseMs, isLast, chunk = tonumber(ARGV[7]), ARGV[8] == '1', tonumber(ARGV[9])
 
@@ -15,37 +15,12 @@ for i = 10, #ARGV do
   formers[#formers + 1] = { lease = ARGV[i], heardMs = heardOf(ARGV[i], leaseMs) }
 end
 
-local function isOwn(id)
-  if id == lease then return true end
-  for _, former in ipairs(formers) do
-    if former.lease == id then return true end
-  end
-  return false
-end
-
-local replaced = { 'ok' }
-
-local function yield(user, id, device)
-  for _, s in pairs(user.sessions) do
-    if s.device == device and s.flags ~= 'c' and not isOwn(s.lease) and redis.call('ZSCORE', P .. 'leases', s.lease) then
-      replaced[#replaced + 1] = user.name
-      replaced[#replaced + 1] = id
-      return
-    end
-  end
-end
-
 for _, entry in ipairs(cjson.decode(ARGV[6])) do
   local user, changes = load(entry[1]), entry[2]
   for _, g in ipairs(changes.g) do
     dropSession(user, g[1], g[2])
   end
   for _, s in ipairs(changes.s) do
-    if s[7] and not user.sessions[s[1]] then
-      replace(user, s[2], isOwn)
-    else
-      yield(user, s[1], s[2])
-    end
     local session = { lease = lease, device = s[2], status = s[3], at = s[4], flags = s[5], text = s[6] }
     local before = user.sessions[s[1]]
     if before then user.leases[before.lease] = true end
@@ -77,5 +52,4 @@ for _, former in ipairs(formers) do
     redis.call('ZREM', P .. 'leases', former.lease)
   end
 end
-replaced[1] = left > 0 and 'more' or 'ok'
-return replaced
+return { left > 0 and 'more' or 'ok' }

@@ -85,16 +85,6 @@ local function dropLease(user, lease, heardMs)
   user.leases[lease] = true
 end
 
--- A session of the device has just connected under a lease that `isOwn`: those elsewhere hear that their place is taken.
-local function replace(user, device, isOwn)
-  for other, s in pairs(user.sessions) do
-    if s.device == device and not isOwn(s.lease) then
-      local node = redis.call('HGET', P .. 'l:' .. s.lease, 'n')
-      if node then redis.call('PUBLISH', P .. 'n:' .. node, cjson.encode({ user.name, other })) end
-    end
-  end
-end
-
 -- When the replica of a lease was last heard, or nil.
 local function heardOf(lease, leaseMs)
   local deadline = redis.call('HGET', P .. 'l:' .. lease, 'd')

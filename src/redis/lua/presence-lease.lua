@@ -1,10 +1,11 @@
 -- Renews a lease, or takes another one where it has lapsed or what is stored is not what it was.
 -- ttl, lease or '', generation or '' (known to the caller), lease duration, grace, highest version known to the caller,
--- for how long its renewals have failed, what a new generation is partial for, what reaping pauses for, node, sweep interval
+-- for how long its renewals have failed, what a new generation is partial for, what reaping pauses for, node, sweep
+-- interval, milliseconds since it was renewed
 local ttl, lease, genId = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local leaseMs, graceMs, versionFloor = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local failedMs, healMs, pauseMs = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local node, sweepMs = ARGV[10], tonumber(ARGV[11])
+local node, sweepMs, renewedMs = ARGV[10], tonumber(ARGV[11]), tonumber(ARGV[12])
 
 -- A server that was restarted may have lost what it held, and one that was promoted what it was not given.
 local function fingerprint()
@@ -52,11 +53,14 @@ local function wentOn()
   end
   return false
 end
-if failedMs > 0 and not wentOn() then pause() end
+local deadline = tonumber(redis.call('ZSCORE', P .. 'leases', lease) or 0)
+local isLapsed = deadline <= now
+-- Nor has time to have passed that has not, or the others' leases have lapsed as well.
+local hasJumped = isLapsed and deadline > 0 and renewedMs < leaseMs
+if hasJumped or (failedMs > 0 and not wentOn()) then pause() end
 
 local answer = 'renewed'
-local deadline = redis.call('ZSCORE', P .. 'leases', lease)
-if gen.id ~= genId or not deadline or tonumber(deadline) <= now then
+if gen.id ~= genId or isLapsed then
   answer = 'taken'
   -- Never one that was there before, whatever was lost.
   local number = math.max(numberAt(P .. 'e') + 1, tonumber(time[1]) - 1700000000)

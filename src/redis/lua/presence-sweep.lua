@@ -11,12 +11,11 @@ redis.call('SET', P .. 'reap:lock', lease, 'PX', lockMs)
 
 local SWEEP = P .. 'sweep'
 local at = redis.call('HMGET', SWEEP, 'gen', 'doneMs', 'cursor', 'room', 'after')
-if at[1] ~= genId then
-  redis.call('DEL', SWEEP)
-  redis.call('HSET', SWEEP, 'gen', genId)
-  at = { genId }
-elseif not at[3] and not at[4] and at[2] and now - tonumber(at[2]) < sweepMs then
-  return { 'done', 0 }
+if at[1] == genId and at[2] and now - tonumber(at[2]) < sweepMs then return { 'done', 0 } end
+if at[1] ~= genId or at[2] then
+  redis.call('DEL', SWEEP, P .. 'sweep:rooms')
+  redis.call('HSET', SWEEP, 'gen', genId, 'cursor', '0')
+  at = { genId, false, '0' }
 end
 redis.call('PEXPIRE', SWEEP, ttl)
 
@@ -53,36 +52,38 @@ local function sweepRoom(room, after)
 end
 
 local swept = 0
-local room = at[4]
+local cursor, room = at[3], at[4]
 if room then
   local after = sweepRoom(room, at[5])
   if after then
     redis.call('HSET', SWEEP, 'after', after)
   else
     redis.call('HDEL', SWEEP, 'room', 'after')
-    room = redis.call('SPOP', P .. 'sweep:rooms')
-    if room then redis.call('HSET', SWEEP, 'room', room) end
+    room = nil
   end
-else
-  local found = redis.call('SCAN', at[3] or '0', 'MATCH', P .. '[ur]:*', 'COUNT', chunk)
+elseif cursor then
+  local found = redis.call('SCAN', cursor, 'MATCH', P .. '[ur]:*', 'COUNT', chunk)
   local users, rooms = P .. 'u:', P .. 'r:'
   for _, key in ipairs(found[2]) do
     if string.sub(key, 1, #users) == users then
       sweepUser(string.sub(key, #users + 1))
       swept = swept + 1
-    elseif string.sub(key, 1, #rooms) == rooms then
+    else
       redis.call('SADD', P .. 'sweep:rooms', string.sub(key, #rooms + 1))
     end
   end
   redis.call('PEXPIRE', P .. 'sweep:rooms', ttl)
-  local first = redis.call('SPOP', P .. 'sweep:rooms')
-  if first then redis.call('HSET', SWEEP, 'room', first) end
-  if found[1] == '0' then
-    redis.call('HDEL', SWEEP, 'cursor')
-    redis.call('HSET', SWEEP, 'doneMs', digits(now))
+  cursor = found[1] ~= '0' and found[1]
+  if cursor then
+    redis.call('HSET', SWEEP, 'cursor', cursor)
   else
-    redis.call('HSET', SWEEP, 'cursor', found[1])
+    redis.call('HDEL', SWEEP, 'cursor')
   end
 end
+if not room then
+  room = redis.call('SPOP', P .. 'sweep:rooms')
+  if room then redis.call('HSET', SWEEP, 'room', room) end
+end
+if not room and not cursor then redis.call('HSET', SWEEP, 'doneMs', digits(now)) end
 commit()
 return { 'more', swept }

@@ -9,14 +9,21 @@ if not held[1] or tonumber(held[1]) <= now then return { 'lapsed' } end
 if tonumber(held[2]) >= seq then return { 'late' } end
 redis.call('HSET', P .. 'l:' .. lease, 'q', seq)
 
-local function isOwn(id)
-  return id == lease
+-- Those of the device elsewhere hear that their place is taken.
+local function replace(user, id, device)
+  if user.sessions[id] then return end
+  for other, s in pairs(user.sessions) do
+    if s.device == device and s.lease ~= lease then
+      local node = redis.call('HGET', P .. 'l:' .. s.lease, 'n')
+      if node then redis.call('PUBLISH', P .. 'n:' .. node, cjson.encode({ user.name, other })) end
+    end
+  end
 end
 
 for _, entry in ipairs(cjson.decode(ARGV[6])) do
   local user, changes = load(entry[1]), entry[2]
   for _, s in ipairs(changes.s) do
-    if s[7] and not user.sessions[s[1]] then replace(user, s[2], isOwn) end
+    if s[7] and s[5] ~= 'c' then replace(user, s[1], s[2]) end
     local session = { lease = lease, device = s[2], status = s[3], at = s[4], flags = s[5], text = s[6] }
     setSession(user, s[1], session)
   end
