@@ -125,6 +125,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const { appendQueueRecordsMax, appendQueueBytesMax } = config;
   const metrics = new Metrics({
     ...{ tally, gateway, log, figures, presence, probe },
+    peers: null,
     keySet: keys instanceof RemoteKeySet ? keys : null,
     bounds: {
       ...{

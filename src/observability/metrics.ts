@@ -38,6 +38,15 @@ export interface MetricSources {
         readonly scansMax: number;
       })
     | null;
+  /** null: there are none, or none that can be told anything. */
+  readonly peers: {
+    readonly roomCount: number;
+    readonly counts: {
+      readonly signals: Readonly<Record<string, number>>;
+      readonly removals: Readonly<Record<string, number>>;
+      readonly unreadable: number;
+    };
+  } | null;
   readonly presence: { readonly userCount: number; readonly deviceCount: number; readonly roomCount: number };
   /** null: keys don't come from a URL. */
   readonly keySet: { readonly fetches: number; readonly failures: number } | null;
@@ -124,6 +133,10 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   logScansRunningMax: ({ figures }) => figures?.().scansMax ?? 0,
   logProducersDropped: ({ figures }) => figures?.().producersDropped ?? 0,
   logProducersDroppedMax: ({ figures }) => figures?.().producersDroppedMax ?? 0,
+  peerSignals: ({ peers }) => peers?.counts.signals ?? noneOf(METRICS.peerSignals.labels.what),
+  peerRemovals: ({ peers }) => peers?.counts.removals ?? noneOf(METRICS.peerRemovals.labels.result),
+  peerUnreadable: ({ peers }) => peers?.counts.unreadable ?? 0,
+  peerRooms: ({ peers }) => peers?.roomCount ?? 0,
   draining: ({ gateway }) => Number(gateway.draining),
   sessions: ({ gateway }) => gateway.sessions.connectedCount,
   users: ({ presence }) => presence.userCount,
