@@ -3,10 +3,9 @@ import { type SecureContextOptions, Server as TlsServer } from 'node:tls';
 import type { Logger } from 'pino';
 import { type Config, isLoopback } from './config.ts';
 import { chooseEngine } from './engine.ts';
-import { NoPeers } from './fanout/no-peers.ts';
 import { ApiAccess } from './gateway/api/api-access.ts';
 import { ServerApi } from './gateway/api/server-api.ts';
-import { Gateway, type GatewayPorts, type GatewaySettings } from './gateway/gateway.ts';
+import { Gateway, type GatewaySettings } from './gateway/gateway.ts';
 import type { NodeFacts } from './gateway/handlers/connect.ts';
 import { HostRules } from './gateway/host-rules.ts';
 import { createInternalServer } from './gateway/internal-server.ts';
@@ -28,7 +27,9 @@ import { DeliveryProbe } from './observability/delivery-probe.ts';
 import { Metrics } from './observability/metrics.ts';
 import { Tally } from './observability/tally.ts';
 import { openLog } from './open-log.ts';
-import { MemoryPresence } from './presence/memory-presence-store.ts';
+import { openPeers } from './open-peers.ts';
+import { openPresence } from './open-presence.ts';
+import { openRedis } from './open-redis.ts';
 import { BOUNDS } from './protocol/bounds.ts';
 import { TcpServer } from './tcp/tcp-server.ts';
 import { Certificate } from './tls.ts';
@@ -51,10 +52,6 @@ const TICK_BYTES_MAX = 65_536;
 const WHEEL_TICK_MS = 25;
 /** Milliseconds by which timeouts move on at most when the process could not run: below all of them. */
 const WHEEL_STEP_MS_MAX = 250;
-/** Milliseconds for which this process is taken to live without having said so. */
-const LEASE_MS = 10_000;
-/** Users who are offline whose last time is remembered. */
-const LAST_SEEN_MAX = 100_000;
 /** Connections of one user that were cut off and are still seen. */
 const LINGERING_PER_USER_MAX = 16;
 /** Milliseconds for a device that has come to another replica to join its rooms there; a goodbye there waits for them. */
@@ -66,27 +63,24 @@ const PROBE_TIMEOUT_MS = 5_000;
  * Puts the process together: the one place that knows which log, transports and servers there are.
  *
  * @param onFailure called when the process cannot go on and must be started again.
- * @throws DataDirectoryError, or whatever keeps a port from listening.
+ * @throws ConfigError, DataDirectoryError, KafkaSetupError or RedisSetupError, or whatever keeps a port from listening.
  */
 export async function startApp(config: Config, logger: Logger, onFailure: (error: Error) => void): Promise<App> {
+  const redis = await openRedis(config, logger);
   const { log, figures, bounds: logBounds } = await openLog(config, logger, onFailure);
   const keys = openKeys(config, logger);
-  const presence = new MemoryPresence({
-    leaseMs: LEASE_MS,
-    graceMs: config.graceMs,
-    lastSeenMax: LAST_SEEN_MAX,
-    // Each replica knows its own sessions alone.
-    partial: config.kafkaBrokers.length > 0,
-  });
+  const presence = await openPresence(config, redis, logger);
   const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS, stepMsMax: WHEEL_STEP_MS_MAX });
   const tally = new Tally();
-  const ports: GatewayPorts = {
-    log,
-    presence: presence.replica(),
-    isPresenceShared: false,
-    peers: new NoPeers(config.kafkaBrokers.length > 0),
-  };
-  const gateway = new Gateway(ports, wheel, gatewaySettings(config, keys, tally), logger, tally);
+  const { peers, figures: peerFigures } = await openPeers(config, redis, logger);
+  if (redis !== null) redis.onAnswered = (kind, ms) => tally.redisCalls[kind].observeMs(ms);
+  const gateway = new Gateway(
+    { log, presence: presence.store, isPresenceShared: redis !== null, peers },
+    wheel,
+    gatewaySettings(config, keys, tally),
+    logger,
+    tally,
+  );
   await gateway.open();
   const certificate =
     config.tlsCert !== null && config.tlsKey !== null ? new Certificate(config.tlsCert, config.tlsKey, logger) : null;
@@ -124,8 +118,10 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const { readsQueuedMax, dedupeEntriesMax } = logBounds;
   const { appendQueueRecordsMax, appendQueueBytesMax } = config;
   const metrics = new Metrics({
-    ...{ tally, gateway, log, figures, presence, probe },
-    peers: null,
+    ...{ tally, gateway, log, figures, probe },
+    redis: redis === null ? null : () => redis.figures(),
+    presence: presence.figures,
+    peers: peerFigures,
     keySet: keys instanceof RemoteKeySet ? keys : null,
     bounds: {
       ...{
@@ -149,7 +145,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   });
 
   const { backlog } = config;
-  const inUse = {
+  const ports = {
     http: await publicServer.listen(config.httpPort, config.host, backlog),
     tcp: await listen(tcpServer.server, config.tcpPort, config.host, backlog),
     internal: await listen(internalServer, config.internalPort, config.internalHost, backlog),
@@ -158,7 +154,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   probe.start();
 
   return {
-    ports: inUse,
+    ports,
     async drain() {
       probe.stop();
       publicServer.close();
@@ -171,6 +167,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
       wheel.close();
       certificate?.unwatch();
       await log.close();
+      redis?.close();
     },
   };
 }

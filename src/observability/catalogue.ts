@@ -4,6 +4,7 @@ import { OPS } from '../protocol/reader.ts';
 import { LOG_METRICS } from './log-metrics.ts';
 import { APPEND_SECONDS, CALL_SECONDS, LOCAL_SECONDS, type MetricEntry } from './metric-entry.ts';
 import { PEER_METRICS } from './peer-metrics.ts';
+import { REDIS_METRICS } from './redis-metrics.ts';
 
 const API_CALLS = [
   'publish',
@@ -329,6 +330,7 @@ export const METRICS = {
   },
   ...LOG_METRICS,
   ...PEER_METRICS,
+  ...REDIS_METRICS,
   draining: {
     name: 'tidegate_draining',
     type: 'gauge',

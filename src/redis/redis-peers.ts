@@ -7,14 +7,16 @@ import { loadScript } from './scripts.ts';
 
 const REMOVE = loadScript('peers-remove');
 
-/** What a replica's peers have to tell beside; each rises only. */
-export interface PeerCounts {
+/** What peers have to tell beside. */
+export interface PeerFigures {
+  /** Rooms whose signals are heard. */
+  readonly rooms: number;
   /** Signals said to other replicas, not said as Redis was down or too much was under way, and heard from others. */
-  readonly signals: { sent: number; shed: number; heard: number };
+  readonly signals: { readonly sent: number; readonly shed: number; readonly heard: number };
   /** Removals that all others have done, and those of which that is not known. */
-  readonly removals: { whole: number; partial: number };
+  readonly removals: { readonly whole: number; readonly partial: number };
   /** Messages that were none of ours. */
-  unreadable: number;
+  readonly unreadable: number;
 }
 
 export interface RedisPeersSettings {
@@ -71,11 +73,9 @@ export class RedisPeers implements Peers {
   readonly #questions = new Map<number, Question>();
   #asked = 0;
   #listener: PeerListener | null = null;
-  readonly counts: PeerCounts = {
-    signals: { sent: 0, shed: 0, heard: 0 },
-    removals: { whole: 0, partial: 0 },
-    unreadable: 0,
-  };
+  readonly #signals = { sent: 0, shed: 0, heard: 0 };
+  readonly #removals = { whole: 0, partial: 0 };
+  #unreadable = 0;
 
   constructor(link: RedisLink, settings: RedisPeersSettings, logger: LogLines) {
     this.#link = link;
@@ -83,9 +83,13 @@ export class RedisPeers implements Peers {
     this.#logger = logger;
   }
 
-  /** Rooms whose signals are heard. */
-  get roomCount(): number {
-    return this.#rooms.size;
+  figures(): PeerFigures {
+    return {
+      rooms: this.#rooms.size,
+      signals: this.#signals,
+      removals: this.#removals,
+      unreadable: this.#unreadable,
+    };
   }
 
   async open(listener: PeerListener): Promise<void> {
@@ -114,7 +118,7 @@ export class RedisPeers implements Peers {
   signal({ room, from, data }: Signal): void {
     if (this.#listener === null) return;
     const isSent = this.#link.publish(this.#channelOf(room), writeSignal({ by: this.#id, from, data }));
-    this.counts.signals[isSent ? 'sent' : 'shed'] += 1;
+    this.#signals[isSent ? 'sent' : 'shed'] += 1;
   }
 
   async remove(removal: Removal): Promise<Removed> {
@@ -128,7 +132,7 @@ export class RedisPeers implements Peers {
     const removed = await question.done.promise;
     clearTimeout(timer);
     this.#questions.delete(number);
-    this.counts.removals[removed.partial ? 'partial' : 'whole'] += 1;
+    this.#removals[removed.partial ? 'partial' : 'whole'] += 1;
     return removed;
   }
 
@@ -173,19 +177,19 @@ export class RedisPeers implements Peers {
   #onSignal(room: string, text: string): void {
     const said = readSignal(text);
     if (said === null) {
-      this.counts.unreadable += 1;
+      this.#unreadable += 1;
       return;
     }
     const { by, from, data } = said;
     if (by === this.#id) return;
-    this.counts.signals.heard += 1;
+    this.#signals.heard += 1;
     this.#listener?.onSignal({ room, from, data });
   }
 
   #onRemoval(text: string): void {
     const said = readRemoval(text);
     if (said === null) {
-      this.counts.unreadable += 1;
+      this.#unreadable += 1;
       return;
     }
     const { by, question, removal } = said;
@@ -200,7 +204,7 @@ export class RedisPeers implements Peers {
 
   #onAnswer(text: string): void {
     const said = readAnswer(text);
-    if (said === null) this.counts.unreadable += 1;
+    if (said === null) this.#unreadable += 1;
     else this.#questions.get(said.question)?.answer(said.by, said.sessions);
   }
 

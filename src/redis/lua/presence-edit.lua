@@ -156,6 +156,7 @@ local function settleUser(user)
   for lease in pairs(user.leases) do
     if holds(user, lease) then
       redis.call('SADD', P .. 'x:' .. lease, user.name)
+      redis.call('PEXPIRE', P .. 'x:' .. lease, ttl)
     else
       redis.call('SREM', P .. 'x:' .. lease, user.name)
     end
@@ -164,6 +165,7 @@ local function settleUser(user)
     if not user.wasThere then redis.call('ZREM', P .. 'gone', user.name) end
   elseif #set > 0 or #del > 0 then
     redis.call('ZADD', P .. 'gone', now, user.name)
+    redis.call('PEXPIRE', P .. 'gone', ttl)
   end
 end
 
@@ -177,7 +179,7 @@ local function forgetGone()
     -- What was remembered of them was no more than when they went.
     if redis.call('HLEN', key) <= 2 then
       local version = redis.call('HGET', key, 'v')
-      if version and tonumber(version) > numberAt(P .. 'vf') then redis.call('SET', P .. 'vf', version, 'KEEPTTL') end
+      if version and tonumber(version) > numberAt(P .. 'vf') then redis.call('SET', P .. 'vf', version, 'PX', ttl) end
       redis.call('DEL', key)
     end
   end
@@ -217,6 +219,7 @@ local function tellUser(user, version)
   local message = stateOf(user.name, user.after)
   message.v = digits(version)
   message.t = lastSeen(user, user.after.devices)
+  if isPartial() then message.x = 1 end
   redis.call('PUBLISH', channel, cjson.encode(message))
 end
 
@@ -243,7 +246,7 @@ local function commit()
   if next(rooms) or #changedUsers > 0 then
     local version = math.max(numberAt(P .. 'v') + 1, nowUs, gen.floor + 1)
     local written = digits(version)
-    redis.call('SET', P .. 'v', written, 'KEEPTTL')
+    redis.call('SET', P .. 'v', written, 'PX', ttl)
     for _, user in ipairs(changedUsers) do
       user.set.v = written
     end
@@ -254,9 +257,10 @@ local function commit()
       if stored then before = digits(versionOr(stored)) end
       if redis.call('EXISTS', P .. 'r:' .. room) == 1 then
         redis.call('HSET', P .. 'rv', room, written)
+        redis.call('PEXPIRE', P .. 'rv', ttl)
       else
         redis.call('HDEL', P .. 'rv', room)
-        redis.call('SET', P .. 'vf', written, 'KEEPTTL')
+        redis.call('SET', P .. 'vf', written, 'PX', ttl)
       end
       tellRoom(room, version, before, changedIn[room])
     end
