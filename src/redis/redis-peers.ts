@@ -68,8 +68,6 @@ export class RedisPeers implements Peers {
   readonly #settings: RedisPeersSettings;
   readonly #logger: LogLines;
   readonly #rooms = new Set<string>();
-  /** By room, what is to be told to Redis at the end of this turn of the loop. */
-  #interests: Map<string, boolean> | null = null;
   readonly #questions = new Map<number, Question>();
   #asked = 0;
   #listener: PeerListener | null = null;
@@ -106,13 +104,15 @@ export class RedisPeers implements Peers {
   }
 
   setInterest(room: string, isInterested: boolean): void {
-    if (this.#listener === null) return;
-    if (this.#interests === null) {
-      // A room that is left and joined in the same turn need not be spoken of.
-      this.#interests = new Map();
-      setImmediate(() => this.#tellInterests());
+    if (this.#listener === null || isInterested === this.#rooms.has(room)) return;
+    if (isInterested) {
+      this.#rooms.add(room);
+      // Where Redis does not answer, it is heard once it does.
+      this.#link.subscribe(this.#channelOf(room), (text) => this.#onSignal(room, text)).catch(() => {});
+    } else {
+      this.#rooms.delete(room);
+      this.#link.unsubscribe(this.#channelOf(room));
     }
-    this.#interests.set(room, isInterested);
   }
 
   signal({ room, from, data }: Signal): void {
@@ -144,23 +144,6 @@ export class RedisPeers implements Peers {
     this.#link.unsubscribe(this.#channelOfAll);
     this.#link.unsubscribe(this.#answersOf(this.#id));
     for (const question of this.#questions.values()) question.end();
-  }
-
-  #tellInterests(): void {
-    const interests = this.#interests ?? new Map<string, boolean>();
-    this.#interests = null;
-    if (this.#listener === null) return;
-    for (const [room, isInterested] of interests) {
-      if (isInterested === this.#rooms.has(room)) continue;
-      if (isInterested) {
-        this.#rooms.add(room);
-        // Where Redis does not answer, it is heard once it does.
-        this.#link.subscribe(this.#channelOf(room), (text) => this.#onSignal(room, text)).catch(() => {});
-      } else {
-        this.#rooms.delete(room);
-        this.#link.unsubscribe(this.#channelOf(room));
-      }
-    }
   }
 
   async #ask(question: Question, text: string): Promise<void> {

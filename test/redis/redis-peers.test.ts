@@ -110,15 +110,6 @@ describe.skipIf(REDIS_URL === undefined)('peers over Redis', () => {
     expect(b.signals).toEqual([]);
   });
 
-  test('say nothing to Redis of a room that is joined and left in one turn', async () => {
-    const a = await ear();
-    const subscribed = vi.spyOn(a.link, 'subscribe');
-    for (const isThere of [true, false, true, false]) a.peers.setInterest('tea', isThere);
-    for (const isThere of [true, false, true]) a.peers.setInterest('lobby', isThere);
-    await settled(a);
-    expect(subscribed.mock.calls.map(([channel]) => channel)).toEqual([key('s', 'lobby')]);
-  });
-
   test('hear again what they have heard, once a lost connection is back', async () => {
     const [a, b] = [await ear(), await ear({ reconnectMsMax: 20 })];
     await interested('tea', b);
