@@ -86,12 +86,14 @@ export class RedisLink {
       onUp: () => this.#hearing(),
       onDown: (error) => this.#troubled('subscriber', error),
     });
-    this.#channels = new RedisChannels({ ask: (send) => this.#hear(send) });
-    const onProbe = (number: string) => {
-      this.#heardProbe = Number(number);
-    };
-    // There is no connection yet: it is heard as soon as there is.
-    this.#channels.subscribe(this.#probeChannel, onProbe).catch(() => {});
+    this.#channels = new RedisChannels(
+      { ask: (send) => this.#hear(send) },
+      {
+        [this.#probeChannel]: (number) => {
+          this.#heardProbe = Number(number);
+        },
+      },
+    );
   }
 
   /**
