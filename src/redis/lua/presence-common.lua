@@ -62,6 +62,9 @@ end
 -- A user as others see them: within a device the status set last, then the first by name; over devices the strongest,
 -- then the one set last, then the first by name.
 local function aggregate(user)
+  local first, only = next(user.sessions)
+  if not first then return { status = 'f', text = '', devices = 0 } end
+  if not next(user.sessions, first) then return { status = only.status, text = only.text, devices = 1 } end
   local devices, count = {}, 0
   for id, s in pairs(user.sessions) do
     local known = devices[s.device]
@@ -81,7 +84,6 @@ local function aggregate(user)
       best = s
     end
   end
-  if not best then return { status = 'f', text = '', devices = 0 } end
   return { status = best.status, text = best.text, devices = count }
 end
 
