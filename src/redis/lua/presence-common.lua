@@ -4,7 +4,7 @@
 -- {prefix}:v, :vf          the version given out last, and the highest one of what was forgotten
 -- {prefix}:rv              hash: the version of each room in which somebody is
 -- {prefix}:r:ROOM          sorted set, all scores 0: who is in the room, in the order of bytes
--- {prefix}:u:USER          hash: v (version), t (last seen, ms),
+-- {prefix}:u:USER          hash: v (version), t (last seen, ms), a = status|devices|text as others see them, while there is a session,
 --                          s:SESSION = lease|status|ms since 1970|flags|device|text, m:LEASE:ROOM = ''
 -- {prefix}:gone            sorted set: users without session and room, by when they went
 -- {prefix}:leases          sorted set: leases by their deadline, ms of Redis' clock
@@ -101,7 +101,7 @@ local function readUser(name)
       user.rooms[room][lease] = true
     elseif field == 'v' then
       user.version = value
-    else
+    elseif field == 't' then
       user.last = tonumber(value)
     end
   end

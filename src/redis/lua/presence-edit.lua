@@ -314,6 +314,12 @@ local function commit()
     local a, b = user.before, user.after
     if a.status ~= b.status or a.text ~= b.text or a.devices ~= b.devices then
       changedUsers[#changedUsers + 1] = user
+      -- So that who reads a room need not look through everybody's sessions.
+      if b.devices > 0 then
+        user.set.a = table.concat({ b.status, b.devices, b.text }, '|')
+      else
+        user.del.a = true
+      end
       for room in pairs(user.rooms) do
         changedIn[room] = changedIn[room] or {}
         if not (joined[room] and joined[room][user.name]) then changedIn[room][user.name] = user end
