@@ -1,7 +1,5 @@
-import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { SASLOptions } from 'kafkajs';
-import { type Config, ConfigError } from './config.ts';
+import type { Config } from './config.ts';
 import { checkDataDirectory } from './fanout/data-directory.ts';
 import { openEmbeddedLog } from './fanout/embedded-log.ts';
 import { EMBEDDED_LOG_DEFAULTS } from './fanout/embedded-settings.ts';
@@ -9,6 +7,7 @@ import type { LogLines } from './fanout/log-lines.ts';
 import type { ServedLog } from './fanout/served-log.ts';
 import type { KafkaLogFigures } from './kafka/kafka-log-figures.ts';
 import { KAFKA_LOG_DEFAULTS, type KafkaLogSettings } from './kafka/kafka-settings.ts';
+import { readAuthorities } from './pem-file.ts';
 
 /** The log that a process serves, and what bounds it. */
 export interface OpenLog {
@@ -81,21 +80,10 @@ function kafkaSettings(config: Config): KafkaLogSettings {
     node: config.nodeId,
     prefix: config.prefix,
     replicationFactor: config.kafkaReplication,
-    ssl: kafkaCa === null ? kafkaTls : { ca: [readAuthorities(kafkaCa)] },
+    ssl: kafkaCa === null ? kafkaTls : { ca: [readAuthorities('TIDEGATE_KAFKA_CA', kafkaCa)] },
     // Both are there: the settings were checked.
     sasl: kafkaSasl === 'none' ? null : saslOf(kafkaSasl, kafkaUser ?? '', kafkaPassword ?? ''),
   };
-}
-
-/** A file without certificates would be the same to Node as one with none that fits. */
-function readAuthorities(file: string): string {
-  try {
-    const pem = readFileSync(file, 'utf8');
-    new X509Certificate(pem);
-    return pem;
-  } catch (error) {
-    throw new ConfigError(`TIDEGATE_KAFKA_CA: "${file}" is no PEM file of certificates: ${(error as Error).message}`);
-  }
 }
 
 function saslOf(

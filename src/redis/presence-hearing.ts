@@ -141,7 +141,7 @@ export class PresenceHearing {
       for (const { watch } of changed) this.#know(watch, compared.users[0] ?? 0, false);
       return;
     }
-    if (changed.length === 0) return;
+    if (changed.length === 0 || compared.partial) return;
     const read = await this.#now.readUsers(changed.map(({ name }) => name));
     for (const [i, { watch }] of changed.entries()) {
       const user = read[i];
@@ -152,8 +152,9 @@ export class PresenceHearing {
   #onMessage(watch: Watch, message: string): void {
     const { subject } = watch;
     if ('user' in subject) {
-      const user = readUserMessage(message);
-      if (user.version > watch.version) this.#tellUser(watch, user);
+      const { user, partial } = readUserMessage(message);
+      // How a user is can't be told in part: it is compared once that is known.
+      if (user.version > watch.version && !partial) this.#tellUser(watch, user);
       return;
     }
     const { change, before } = readRoomMessage(subject.room, message);

@@ -37,28 +37,34 @@ export class PresenceReaper {
     const untilMs = performance.now() + WORK_MS_MAX;
     const graces = [leaseMs, graceMs, graceMsMax, returnsPerSecond];
     if (this.#lease.due.reap) {
-      this.reapedUsers += await this.#step(this.#scripts.reap, [...graces, reapChunk, LOCK_MS], untilMs);
+      await this.#step(this.#scripts.reap, [...graces, reapChunk, LOCK_MS], untilMs, (users) => {
+        this.reapedUsers += users;
+      });
     }
     if (this.#lease.due.sweep) {
-      this.sweptUsers += await this.#step(this.#scripts.sweep, [reapChunk, LOCK_MS, sweepEveryMs], untilMs);
+      await this.#step(this.#scripts.sweep, [reapChunk, LOCK_MS, sweepEveryMs], untilMs, (users) => {
+        this.sweptUsers += users;
+      });
     }
   }
 
-  /** Goes on while there is more; resolves with how many users it was. */
-  async #step(script: Script, args: readonly number[], untilMs: number): Promise<number> {
-    let users = 0;
+  /** Goes on while there is more, and says of how many users each step was. */
+  async #step(
+    script: Script,
+    args: readonly number[],
+    untilMs: number,
+    onUsers: (users: number) => void,
+  ): Promise<void> {
     for (;;) {
       const startedMs = performance.now();
       const { generation, id } = this.#lease;
-      const [outcome, count] = (await this.#link.run(script, ...this.#lease.tail(), generation, id, ...args)) as [
-        string,
-        number,
-      ];
-      users += count;
-      if (outcome !== 'more') return users;
+      const answer = await this.#link.run(script, ...this.#lease.tail(), generation, id, ...args);
+      const [outcome, users] = answer as [string, number];
+      onUsers(users);
+      if (outcome !== 'more') return;
       if (performance.now() > untilMs) {
         this.hasMore = true;
-        return users;
+        return;
       }
       await sleep(performance.now() - startedMs);
     }

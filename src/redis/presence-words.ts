@@ -92,9 +92,10 @@ export function readRoomMessage(room: string, message: string): { change: RoomCh
   return { change: { room, version: Number(v), count: c, names, partial: x === 1 }, before: Number(p) };
 }
 
-export function readUserMessage(message: string): UserPresence {
-  const told = JSON.parse(message) as ToldState & { readonly v: string; readonly t: number };
-  return { ...toldState(told), lastSeenMs: told.t, version: Number(told.v) };
+/** A change of a user as it was published; `partial`: of other devices it may not have been known yet. */
+export function readUserMessage(message: string): { readonly user: UserPresence; readonly partial: boolean } {
+  const told = JSON.parse(message) as ToldState & { readonly v: string; readonly t: number; readonly x?: 1 };
+  return { user: { ...toldState(told), lastSeenMs: told.t, version: Number(told.v) }, partial: told.x === 1 };
 }
 
 function toldState({ user, status, devices, text = '' }: ToldState): UserState {

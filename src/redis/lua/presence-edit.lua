@@ -183,10 +183,14 @@ end
 
 -- What was gathered of all users: a call for many of them costs Redis a fraction of one for each.
 local function settleIndexes()
-  for lease, names in pairs(holding) do inParts('SADD', P .. 'x:' .. lease, names) end
+  for lease, names in pairs(holding) do
+    inParts('SADD', P .. 'x:' .. lease, names)
+    redis.call('PEXPIRE', P .. 'x:' .. lease, ttl)
+  end
   for lease, names in pairs(notHolding) do inParts('SREM', P .. 'x:' .. lease, names) end
   inParts('ZREM', P .. 'gone', come)
   inParts('ZADD', P .. 'gone', gone)
+  if #gone > 0 then redis.call('PEXPIRE', P .. 'gone', ttl) end
 end
 
 -- Forgets who went first where too many have gone.
@@ -199,7 +203,7 @@ local function forgetGone()
     -- What was remembered of them was no more than when they went.
     if redis.call('HLEN', key) <= 2 then
       local version = redis.call('HGET', key, 'v')
-      if version and tonumber(version) > numberAt(P .. 'vf') then redis.call('SET', P .. 'vf', version, 'KEEPTTL') end
+      if version and tonumber(version) > numberAt(P .. 'vf') then redis.call('SET', P .. 'vf', version, 'PX', ttl) end
       redis.call('DEL', key)
     end
   end
@@ -254,6 +258,7 @@ local function tellUser(user, version)
   local message = stateOf(user.name, user.after)
   message.v = digits(version)
   message.t = lastSeen(user, user.after.devices)
+  if isPartial() then message.x = 1 end
   redis.call('PUBLISH', userChannel(user.name), cjson.encode(message))
 end
 
@@ -272,7 +277,7 @@ local function settleVersions(changedUsers, changedIn)
   if #rooms == 0 and #changedUsers == 0 then return end
   local version = math.max(numberAt(P .. 'v') + 1, nowUs, gen.floor + 1)
   local written = digits(version)
-  redis.call('SET', P .. 'v', written, 'KEEPTTL')
+  redis.call('SET', P .. 'v', written, 'PX', ttl)
   for _, user in ipairs(changedUsers) do
     user.set.v = written
     channels[#channels + 1] = userChannel(user.name)
@@ -293,8 +298,9 @@ local function settleVersions(changedUsers, changedIn)
     end
   end
   inParts('HSET', P .. 'rv', live)
+  if #live > 0 then redis.call('PEXPIRE', P .. 'rv', ttl) end
   inParts('HDEL', P .. 'rv', empty)
-  if #empty > 0 then redis.call('SET', P .. 'vf', written, 'KEEPTTL') end
+  if #empty > 0 then redis.call('SET', P .. 'vf', written, 'PX', ttl) end
   local isListened = listened(channels)
   for _, room in ipairs(rooms) do
     if isListened[roomChannel(room)] then tellRoom(room, version, before[room], changedIn[room]) end

@@ -62,8 +62,8 @@ if hasJumped or (failedMs > 0 and not wentOn()) then pause() end
 local answer = 'renewed'
 if gen.id ~= genId or isLapsed then
   answer = 'taken'
-  -- Never one that was there before, whatever was lost.
-  local number = math.max(numberAt(P .. 'e') + 1, tonumber(time[1]) - 1700000000)
+  -- Never one that was there before, whatever was lost: from the time in ms, and short, as it stands in every entry.
+  local number = math.max(numberAt(P .. 'e') + 1, now - 1700000000000)
   redis.call('SET', P .. 'e', digits(number))
   lease = base36(number)
   redis.call('HSET', P .. 'l:' .. lease, 'a', digits(now), 'q', 0, 'n', node)
