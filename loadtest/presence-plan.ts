@@ -60,10 +60,12 @@ export interface SchemeFigures {
 export interface IdleFigures {
   readonly sessions: number;
   readonly seconds: number;
-  /** As replicas sent them: a script is one. */
+  /** Of sessions, or of leases with what is compared meanwhile: a script is one command. */
+  readonly heartbeatsPerSecond: number;
+  /** All that replicas send: a replica of tidegate also publishes, to see whether it is heard. */
+  readonly sentPerSecond: number;
+  /** As Redis counts, with those that scripts run. */
   readonly commandsPerSecond: number;
-  /** As Redis counts: those that scripts run, too. */
-  readonly commandsInsidePerSecond: number;
   readonly redisCpu: number;
 }
 

@@ -49,10 +49,6 @@ export class PresencePopulation {
     return this.#sessions.length;
   }
 
-  get sent(): number {
-    return this.replicas.reduce((sum, { sent }) => sum + sent, 0);
-  }
-
   /** All come in random order, as fast as the scheme takes them: to each replica a batch at a time. */
   async join(): Promise<JoinFigures> {
     const shares = this.replicas.map((_, turn) =>

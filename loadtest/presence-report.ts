@@ -9,7 +9,7 @@ import type {
   SchemeFigures,
   SchemeName,
 } from './presence-plan.ts';
-import { type Spread, spreadOf } from './statistics.ts';
+import { spreadOf } from './statistics.ts';
 import { formatCount, formatMs, formatShare, formatSpread, formatTable } from './table.ts';
 
 const TIMES_FEWER_MIN = 500;
@@ -37,18 +37,18 @@ export function presenceMarks(rounds: readonly PresenceResult[], { sessionsMany,
   });
   const fewer = spreadOf(rounds.map(timesFewer));
   const growth = spreadOf(
-    rounds.map(({ schemes: { leases } }) => leases.many.commandsPerSecond / leases.few.commandsPerSecond),
+    rounds.map(({ schemes: { leases } }) => leases.many.heartbeatsPerSecond / leases.few.heartbeatsPerSecond),
   );
   const bytes = spreadOf(rounds.map(({ schemes }) => schemes.leases.memory.bytes));
   const many = formatCount(sessionsMany);
   return [
     mark(
-      `≥ ${TIMES_FEWER_MIN}× fewer commands/s than a TTL a session, ${many} idle`,
+      `≥ ${TIMES_FEWER_MIN}× fewer heartbeat commands/s than a TTL a session, ${many} idle`,
       fewer.median >= TIMES_FEWER_MIN,
       formatSpread(fewer, formatTimes),
     ),
     mark(
-      `commands/s within ${GROWTH_MAX}× from ${formatCount(sessionsFew)} to ${many} idle sessions`,
+      `heartbeat commands/s within ${GROWTH_MAX}× from ${formatCount(sessionsFew)} to ${many} idle sessions`,
       growth.median <= GROWTH_MAX,
       formatSpread(growth, (times) => `${times.toFixed(2)}×`),
     ),
@@ -111,32 +111,24 @@ function formatIdle(rounds: readonly PresenceResult[]): string {
   const header = [
     'scheme',
     'sessions',
-    'commands/s, median [min–max]',
-    'those in scripts included',
+    'heartbeat commands/s, median [min–max]',
+    '× fewer',
+    'all that are sent',
+    'with those in scripts',
     'Redis CPU',
-    '× fewer commands',
   ];
   const rows = SCHEMES.flatMap((scheme) =>
     (['few', 'many'] as const).map((which) => {
-      const of = (read: (figures: IdleFigures) => number): Spread =>
-        spreadOf(rounds.map(({ schemes }) => read(schemes[scheme][which])));
-      const fewer = scheme === 'leases' && which === 'many' ? spreadOf(rounds.map(timesFewer)) : undefined;
+      const spread = (read: (figures: IdleFigures) => number, format: (value: number) => string): string =>
+        formatSpread(spreadOf(rounds.map(({ schemes }) => read(schemes[scheme][which]))), format);
       return [
         NAMES[scheme],
-        formatCount(of(({ sessions }) => sessions).median),
-        formatSpread(
-          of(({ commandsPerSecond }) => commandsPerSecond),
-          formatRate,
-        ),
-        formatSpread(
-          of(({ commandsInsidePerSecond }) => commandsInsidePerSecond),
-          formatRate,
-        ),
-        formatSpread(
-          of(({ redisCpu }) => redisCpu),
-          formatSmallShare,
-        ),
-        fewer === undefined ? '' : formatSpread(fewer, formatTimes),
+        formatCount(rounds[0]?.schemes[scheme][which].sessions ?? 0),
+        spread(({ heartbeatsPerSecond }) => heartbeatsPerSecond, formatRate),
+        scheme === 'leases' && which === 'many' ? formatSpread(spreadOf(rounds.map(timesFewer)), formatTimes) : '',
+        spread(({ sentPerSecond }) => sentPerSecond, formatRate),
+        spread(({ commandsPerSecond }) => commandsPerSecond, formatRate),
+        spread(({ redisCpu }) => redisCpu, formatSmallShare),
       ];
     }),
   );
@@ -189,7 +181,7 @@ function formatRows(rounds: readonly PresenceResult[], columns: readonly Column[
 }
 
 function timesFewer({ schemes: { leases, ttls } }: PresenceResult): number {
-  return ttls.many.commandsPerSecond / leases.many.commandsPerSecond;
+  return ttls.many.heartbeatsPerSecond / leases.many.heartbeatsPerSecond;
 }
 
 function formatTimes(times: number): string {

@@ -11,8 +11,6 @@ export interface SimulatedSession {
 
 /** One replica of a way to keep presence in Redis. */
 export interface SchemeReplica {
-  /** Commands that it has sent to Redis so far: a script is one. */
-  readonly sent: number;
   /** They connect, each into its room. Resolves when others can see them. */
   join(sessions: readonly SimulatedSession[]): Promise<void>;
   setStatus(session: SimulatedSession, status: Status): Promise<void>;

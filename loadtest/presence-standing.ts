@@ -26,17 +26,20 @@ export class PresenceStanding {
   /** Looks on from now, and returns what ends that. */
   async watchIdle(): Promise<() => Promise<IdleFigures>> {
     const before = await this.readings.read();
-    const sentBefore = this.population.sent;
     return async () => {
-      const sent = this.population.sent - sentBefore;
       const after = await this.readings.read();
       const seconds = (after.atMs - before.atMs) / 1000;
+      // Less the one that the first reading took.
+      const commands = after.commands - before.commands - 1;
+      const scripts = after.scripts - before.scripts;
+      const published = after.published - before.published;
       return {
         sessions: this.population.sessionCount,
         seconds,
-        commandsPerSecond: sent / seconds,
-        // Less the one that the first reading took.
-        commandsInsidePerSecond: (after.commands - before.commands - 1) / seconds,
+        heartbeatsPerSecond: (scripts === 0 ? commands : scripts) / seconds,
+        // In silence no script publishes.
+        sentPerSecond: (scripts === 0 ? commands : scripts + published) / seconds,
+        commandsPerSecond: commands / seconds,
         redisCpu: redisCpu(before, after),
       };
     };

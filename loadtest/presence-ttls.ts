@@ -27,7 +27,6 @@ export class TtlReplica implements SchemeReplica {
   #tick = 0;
   readonly #timer: NodeJS.Timeout;
   #isCrashed = false;
-  sent = 0;
 
   private constructor(redis: Redis, pace: PresencePace, fail: (error: Error) => void) {
     this.#redis = redis;
@@ -66,20 +65,16 @@ export class TtlReplica implements SchemeReplica {
   }
 
   async setStatus(session: SimulatedSession, status: Status): Promise<void> {
-    this.sent += 1;
     await this.#redis.set(keyOf(session.session), jsonOf(session, status), 'PX', this.#pace.ttlMs);
   }
 
   async readRoom(room: string): Promise<readonly string[]> {
     const roomKey = roomKeyOf(room);
-    this.sent += 1;
     const sessions = await this.#redis.hkeys(roomKey);
     if (sessions.length === 0) return [];
-    this.sent += 1;
     const values = await this.#redis.mget(sessions.map(keyOf));
     const dead = sessions.filter((_, index) => values[index] === null);
     if (dead.length > 0) {
-      this.sent += 1;
       await this.#redis.hdel(roomKey, ...dead);
     }
     const users = values.flatMap((value) => (value === null ? [] : [(JSON.parse(value) as SessionValue).user]));
@@ -100,7 +95,6 @@ export class TtlReplica implements SchemeReplica {
       pipeline.set(keyOf(session.session), jsonOf(session, 'online'), 'PX', ttlMsOf());
       pipeline.hset(roomKeyOf(session.room), session.session, session.user);
     }
-    this.sent += 2 * sessions.length;
     await pipeline.exec();
   }
 
@@ -119,7 +113,6 @@ export class TtlReplica implements SchemeReplica {
       pipeline.set(keyOf(session.session), jsonOf(session, 'online'), 'PX', this.#pace.ttlMs);
       this.#schedule(session, this.#pace.heartbeatMs * (1 - JITTER + 2 * JITTER * Math.random()));
     }
-    this.sent += due.length;
     pipeline.exec().catch((error: Error) => {
       if (!this.#isCrashed) this.#fail(error);
     });

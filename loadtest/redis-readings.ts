@@ -6,6 +6,9 @@ export interface RedisReading {
   readonly atMs: number;
   /** Processed since it started, those that scripts run included. */
   readonly commands: number;
+  /** Of those, scripts; and what was published. */
+  readonly scripts: number;
+  readonly published: number;
   /** Used by it since it started, all threads, user and kernel. */
   readonly cpuSeconds: number;
   readonly usedBytes: number;
@@ -30,11 +33,15 @@ export class RedisReadings {
   }
 
   async read(): Promise<RedisReading> {
-    const info = await this.#redis.info();
+    const info = await this.#redis.info('all');
     const field = (name: string): number => Number(new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1]);
+    const calls = (name: string): number =>
+      Number(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, 'm').exec(info)?.[1] ?? 0);
     return {
       atMs: performance.now(),
       commands: field('total_commands_processed'),
+      scripts: calls('eval') + calls('evalsha'),
+      published: calls('publish'),
       cpuSeconds: field('used_cpu_user') + field('used_cpu_sys'),
       usedBytes: field('used_memory'),
       overheadBytes: field('used_memory_overhead'),

@@ -236,6 +236,7 @@ end
 
 -- One message to those who hear a room.
 local function tellRoom(room, version, before, changed)
+  local channel = roomChannel(room)
   local message = { v = digits(version), p = before, c = redis.call('ZCARD', P .. 'r:' .. room) }
   local count = 0
   local function list(which)
@@ -251,15 +252,16 @@ local function tellRoom(room, version, before, changed)
     message.j, message.l, message.g, message.n = nil, nil, nil, 1
   end
   if isPartial() then message.x = 1 end
-  redis.call('PUBLISH', roomChannel(room), cjson.encode(message))
+  redis.call('PUBLISH', channel, cjson.encode(message))
 end
 
 local function tellUser(user, version)
+  local channel = userChannel(user.name)
   local message = stateOf(user.name, user.after)
   message.v = digits(version)
   message.t = lastSeen(user, user.after.devices)
   if isPartial() then message.x = 1 end
-  redis.call('PUBLISH', userChannel(user.name), cjson.encode(message))
+  redis.call('PUBLISH', channel, cjson.encode(message))
 end
 
 -- Gives rooms and users that changed their version, and tells those who hear of them.
