@@ -38,6 +38,15 @@ export interface MetricSources {
         readonly scansMax: number;
       })
     | null;
+  /** null: there are none, or none that can be told anything. */
+  readonly peers:
+    | (() => {
+        readonly rooms: number;
+        readonly signals: Readonly<Record<string, number>>;
+        readonly removals: Readonly<Record<string, number>>;
+        readonly unreadable: number;
+      })
+    | null;
   /** null: nothing is shared through Redis. */
   readonly redis:
     | (() => {
@@ -147,6 +156,10 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   logScansRunningMax: ({ figures }) => figures?.().scansMax ?? 0,
   logProducersDropped: ({ figures }) => figures?.().producersDropped ?? 0,
   logProducersDroppedMax: ({ figures }) => figures?.().producersDroppedMax ?? 0,
+  peerSignals: ({ peers }) => peers?.().signals ?? noneOf(METRICS.peerSignals.labels.what),
+  peerRemovals: ({ peers }) => peers?.().removals ?? noneOf(METRICS.peerRemovals.labels.result),
+  peerUnreadable: ({ peers }) => peers?.().unreadable ?? 0,
+  peerRooms: ({ peers }) => peers?.().rooms ?? 0,
   redisConnections: ({ redis }) => redis?.().connections ?? noneOf(METRICS.redisConnections.labels.connection),
   redisShed: ({ redis }) => redis?.().shed ?? 0,
   redisFailures: ({ redis }) => redis?.().failures ?? noneOf(METRICS.redisFailures.labels.reason),
