@@ -27,7 +27,7 @@ const PACE: PresencePace = {
   // As long as the longest time between two heartbeats.
   idleMs: 30_000,
   beforeMs: 3_000,
-  probesPerSecond: 300,
+  probesPerSecond: 100,
 };
 const HASTE_QUICK = 5;
 const PACE_QUICK: PresencePace = {
