@@ -4,6 +4,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { diagnose } from '../../src/redis/redis-diagnosis.ts';
 import type { RedisSettings } from '../../src/redis/redis-settings.ts';
 import { rightsOf } from '../../src/redis/redis-setup-error.ts';
 import { makeAuthority, makeCertificate } from '../certificates.ts';
@@ -218,6 +219,13 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('how Redis is set up
       expect(said).toContain(
         `${words}: it wants a certificate that it knows: TIDEGATE_REDIS_CERT and TIDEGATE_REDIS_KEY`,
       );
+    });
+
+    test('no certificate of ours, also where the connection only breaks', async () => {
+      const { link } = createLink({ url: at(mutual, '', 'rediss'), tls: { ca: pem('ca.pem') } });
+      for (let i = 0; i < 5; i += 1) {
+        expect((await diagnose(link.settings))?.message).toContain('certificate required: it wants a certificate');
+      }
     });
 
     test('what is no Redis', async () => {
