@@ -272,8 +272,7 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('presence in Redis',
     await diligent.replica.write(...['u', 'v', 'w'].flatMap((user) => [device(user, 'online'), joins(user, 'r')]));
     const { version } = await roomAt(a);
     await stage.ask('DEL', stage.key('u', 'u'), stage.key('u', 'v'), stage.key('r', 'r'));
-    const back = await untilRoom(a, 'who was lost', ({ users }) => namesOf(users).includes('v'));
-    expect(namesOf(back.users)).toEqual(['u', 'v', 'w']);
+    const back = await untilRoom(a, 'who was lost', ({ users }) => namesOf(users).join() === 'u,v,w');
     expect(back.version).toBeGreaterThan(version);
   });
 
