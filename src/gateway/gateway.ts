@@ -26,7 +26,7 @@ import { removeHere } from './removals.ts';
 import { Session, type SessionHost } from './session.ts';
 import { addressKey, SessionRegistry } from './session-registry.ts';
 import type { Transport } from './transport.ts';
-import { UserCap } from './user-cap.ts';
+import { UserDevices } from './user-devices.ts';
 
 export interface GatewaySettings {
   readonly hub: HubSettings;
@@ -50,7 +50,7 @@ export interface GatewaySettings {
   /** Milliseconds for a client that catches up to ask for its next page. */
   readonly catchUpTimeoutMs: number;
   /** Who may connect, and what is told of this node. */
-  readonly access: Omit<ConnectContext, 'registry' | 'tracker' | 'userCap'>;
+  readonly access: Omit<ConnectContext, 'registry' | 'tracker' | 'devices'>;
   /** Sessions of one user; 0: as many as come. */
   readonly sessionsPerUserMax: number;
 }
@@ -125,8 +125,8 @@ export class Gateway implements SessionHost {
       ended: () => this.#checkSettled(),
     };
     const sharedStore = isPresenceShared ? store : null;
-    const userCap = new UserCap(settings.sessionsPerUserMax, this.sessions, tracker, sharedStore);
-    this.#connect = { ...settings.access, registry: this.sessions, tracker, userCap };
+    const devices = new UserDevices(settings.sessionsPerUserMax, this.sessions, tracker, sharedStore);
+    this.#connect = { ...settings.access, registry: this.sessions, tracker, devices };
     log.tail(
       (publications) => hub.receive(publications),
       (partition) => hub.break(partition),

@@ -3,6 +3,7 @@ import { CommandError } from '../protocol/errors.ts';
 import type { Status, UserPresence } from '../protocol/presence-state.ts';
 import { excluding, type Few, includes, including, members } from './few.ts';
 import type {
+  DeviceState,
   MemberChange,
   PresenceBatch,
   PresenceReplica,
@@ -61,6 +62,12 @@ export class TrackedSession extends Timed {
     this.device = device;
     this.session = session;
     this.#onGraceOver = onGraceOver;
+  }
+
+  goOnWith(status: Status, text: string | undefined, statusMs: number): void {
+    this.status = status;
+    this.text = text;
+    this.statusMs = statusMs;
   }
 
   onDue(): void {
@@ -141,8 +148,11 @@ export class PresenceTracker implements PresenceReplica {
     return this.#store.open(this);
   }
 
-  /** A session has its user and device. It goes on with the status of the device's last one that lingers, if any. */
-  connected(name: string, device: string, session: string): TrackedSession {
+  /**
+   * A session has its user and device. It goes on with the status of the device's last one that lingers, if any, or with
+   * what the device has on another replica, whichever was set later.
+   */
+  connected(name: string, device: string, session: string, elsewhere?: DeviceState): TrackedSession {
     let user = this.#users.get(name);
     if (user === undefined) {
       user = { name, sessions: undefined };
@@ -151,10 +161,9 @@ export class PresenceTracker implements PresenceReplica {
     if (!hasDevice(user, device)) this.#devices += 1;
     const before = members(user.sessions).findLast((other) => other.phase === 'lingering' && other.device === device);
     const tracked = new TrackedSession(user, device, session, this.#graceOver);
-    if (before !== undefined) {
-      tracked.status = before.status;
-      tracked.text = before.text;
-      tracked.statusMs = before.statusMs;
+    if (elsewhere !== undefined) tracked.goOnWith(elsewhere.status, elsewhere.text, elsewhere.atMs);
+    if (before !== undefined && before.statusMs >= (elsewhere?.atMs ?? 0)) {
+      tracked.goOnWith(before.status, before.text, before.statusMs);
     }
     user.sessions = including(user.sessions, tracked);
     this.#tellSession(tracked);

@@ -220,6 +220,32 @@ describe('a device that moves', () => {
   });
 });
 
+describe('the status of a device that moves', () => {
+  it.each([false, true])('goes along, and that of another one does not; cut off before: %s', async (isCutOff) => {
+    const [one, two] = [await replica(), await replica()];
+    const watcher = await client(two, 'bob', 'd');
+    watcher.send({ op: 'watch', id: 1, users: ['ann'] });
+    const statesOf = async () => (await two.store.readUsers(['ann'], []))[0]?.deviceStates ?? [];
+    const old = await client(one, 'ann', 'phone');
+    old.send({ op: 'status', id: 1, status: 'dnd', text: 'busy' });
+    const state = { device: 'phone', status: 'dnd', text: 'busy' };
+    await vi.waitFor(async () => expect(await statesOf()).toMatchObject([{ ...state, isConnected: true }]));
+    if (isCutOff) old.vanish();
+    const told = () => pushes(watcher, 'presence').at(-1);
+    await vi.waitFor(() => expect(told()).toMatchObject({ status: 'dnd', text: 'busy' }));
+    const pushCount = pushes(watcher, 'presence').length;
+    await client(two, 'ann', 'phone');
+    await vi.waitFor(() => expect(one.gateway.tracker.userCount).toBe(0));
+    await new Promise((resolve) => setTimeout(resolve, 2 * SETTINGS.feed.intervalMs));
+    expect(await statesOf()).toMatchObject([state]);
+    expect(pushes(watcher, 'presence')).toHaveLength(pushCount);
+    await client(one, 'ann', 'tablet');
+    await vi.waitFor(async () =>
+      expect(await statesOf()).toMatchObject([state, { device: 'tablet', status: 'online' }]),
+    );
+  });
+});
+
 describe('a cap on the sessions of a user', () => {
   const capped = () => replica({ sessionsPerUserMax: 2 });
 

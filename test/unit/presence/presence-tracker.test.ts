@@ -541,6 +541,36 @@ describe('everything', () => {
   });
 });
 
+describe('a session whose device was elsewhere', () => {
+  const elsewhere = (atMs: number) =>
+    ({ device: 'phone', status: 'dnd', text: 'busy', atMs, isConnected: true }) as const;
+
+  it('goes on with the status that it had there', async () => {
+    const tracker = newTracker();
+    const phone = tracker.connected('ann', 'phone', 's1', elsewhere(Date.now() + 5_000));
+    await pass();
+    expect(store.news).toEqual(['+s1 dnd busy']);
+    expect(phone.statusMs).toBe(Date.now() - SETTINGS.batchMs + 5_000);
+    tracker.setStatus(phone, 'away', undefined);
+    expect(phone.statusMs).toBe(Date.now() - SETTINGS.batchMs + 5_001);
+  });
+
+  it('goes on with what was set later, there or here', () => {
+    for (const [atMs, status] of [
+      [-1, 'away'],
+      [0, 'away'],
+      [1, 'dnd'],
+    ] as const) {
+      const tracker = newTracker();
+      const before = tracker.connected('ann', 'phone', 's1');
+      tracker.setStatus(before, 'away', undefined);
+      tracker.ended(before, false);
+      const phone = tracker.connected('ann', 'phone', 's2', elsewhere(before.statusMs + atMs));
+      expect([phone.status, phone.statusMs]).toEqual([status, before.statusMs + Math.max(0, atMs)]);
+    }
+  });
+});
+
 describe('a new session', () => {
   const saidNew = () => store.writes.flatMap(({ batch }) => batch.sessions.map(({ isNew }) => isNew));
 
