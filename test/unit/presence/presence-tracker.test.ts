@@ -151,6 +151,30 @@ describe('a room', () => {
   });
 });
 
+it('counts whom it has: users, their devices once each, and rooms in which somebody is seen', async () => {
+  const tracker = newTracker();
+  const counts = () => [tracker.userCount, tracker.deviceCount, tracker.roomCount];
+  const phone = tracker.connected('ann', 'phone', 's1');
+  const again = tracker.connected('ann', 'phone', 's2');
+  const tv = tracker.connected('ann', 'tv', 's3');
+  const ben = tracker.connected('ben', 'phone', 's4');
+  expect(counts()).toEqual([2, 3, 0]);
+  for (const session of [phone, again, ben]) tracker.join(session, 'a');
+  tracker.join(tv, 'b');
+  expect(counts()).toEqual([2, 3, 2]);
+  tracker.leave(phone, 'a');
+  tracker.leave(phone, 'a');
+  tracker.ended(phone, true);
+  tracker.ended(ben, true);
+  expect(counts()).toEqual([1, 2, 2]);
+  tracker.ended(again, false);
+  tracker.ended(tv, true);
+  // One lingers.
+  expect(counts()).toEqual([1, 1, 1]);
+  await pass(SETTINGS.graceMs + LATE_MS);
+  expect(counts()).toEqual([0, 0, 0]);
+});
+
 describe('who quits', () => {
   it('is gone at once, from every room', async () => {
     const tracker = newTracker();
