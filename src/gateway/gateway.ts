@@ -7,7 +7,7 @@ import type { TimerWheel } from '../limits/timer-wheel.ts';
 import { type SessionEnd, Tally } from '../observability/tally.ts';
 import { type FeedSettings, PresenceFeed } from '../presence/presence-feed.ts';
 import type { PresenceStore } from '../presence/presence-store.ts';
-import { PresenceTracker, type TrackedSession, type TrackerSettings } from '../presence/presence-tracker.ts';
+import { type DeviceMoves, PresenceTracker, type TrackerSettings } from '../presence/presence-tracker.ts';
 import type { Command, ConnectCommand, JoinCommand } from '../protocol/commands.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { type DisconnectReason, reconnects } from '../protocol/disconnects.ts';
@@ -88,6 +88,13 @@ export class Gateway implements SessionHost {
   /** Admitted connections of which nobody knows yet what they speak, so that they have no session. */
   modeless = 0;
   #connections = 0;
+  readonly #moves: DeviceMoves = {
+    onReplaced: ({ user, device, session: id }) => {
+      const session = this.sessions.get(user.name, device);
+      if (session?.id === id) session.disconnect('replaced');
+    },
+    onLeft: (user, device, room) => void this.#peers.remove({ op: 'forget', user, device, room }),
+  };
   readonly #connectionsByAddress = new Map<string, number>();
   #draining = false;
   /** Resolved when no session has an unanswered command, while draining. */
@@ -115,7 +122,7 @@ export class Gateway implements SessionHost {
     const onAudience = (room: string, isThere: boolean) => peers.setInterest(room, isThere);
     this.hub = new Hub(log, settings.hub, () => this.flusher.flush(), tally, onAudience);
     this.feed = new PresenceFeed(store, settings.feed, wheel, () => this.flusher.flush());
-    this.tracker = new PresenceTracker(store, this.feed, (lost) => this.#replaced(lost), settings.tracker, wheel);
+    this.tracker = new PresenceTracker(store, this.feed, this.#moves, settings.tracker, wheel);
     const { hub, feed, tracker, unshared } = this;
     const { catchUpTimeoutMs, roomMembersMax } = settings;
     this.rooms = { log, tally, hub, feed, tracker, store, unshared, wheel, catchUpTimeoutMs, roomMembersMax };
@@ -307,12 +314,6 @@ export class Gateway implements SessionHost {
         session.quit();
         return undefined;
     }
-  }
-
-  /** A session's device has connected on another replica. */
-  #replaced({ user, device, session: id }: TrackedSession): void {
-    const session = this.sessions.get(user.name, device);
-    if (session?.id === id) session.disconnect('replaced');
   }
 
   /** A session's grants have changed: what they no longer cover ends. */
