@@ -54,8 +54,6 @@ const WHEEL_TICK_MS = 25;
 const WHEEL_STEP_MS_MAX = 250;
 /** Connections of one user that were cut off and are still seen. */
 const LINGERING_PER_USER_MAX = 16;
-/** Milliseconds for a device that has come to another replica to join its rooms there; a goodbye there waits for them. */
-const HANDOVER_MS = 500;
 /** Milliseconds after which a probe record that was not delivered counts as lost. */
 const PROBE_TIMEOUT_MS = 5_000;
 
@@ -232,7 +230,6 @@ function gatewaySettings(config: Config, keys: KeySource | null, tally: Tally): 
     tracker: {
       graceMs: config.graceMs,
       batchMs: config.presenceBatchMs,
-      handoverMs: HANDOVER_MS,
       lingeringPerUserMax: LINGERING_PER_USER_MAX,
       lingeringMax: config.connectionsMax,
     },
