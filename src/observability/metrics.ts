@@ -38,6 +38,18 @@ export interface MetricSources {
         readonly scansMax: number;
       })
     | null;
+  /** null: there is no history in Redis. */
+  readonly history:
+    | (() => {
+        readonly reads: Readonly<Record<string, number>>;
+        readonly records: number;
+        readonly starts: number;
+        readonly lapses: number;
+        readonly failures: number;
+        readonly led: number;
+        readonly behind: number;
+      })
+    | null;
   readonly presence: { readonly userCount: number; readonly deviceCount: number; readonly roomCount: number };
   /** null: keys don't come from a URL. */
   readonly keySet: { readonly fetches: number; readonly failures: number } | null;
@@ -124,6 +136,13 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   logScansRunningMax: ({ figures }) => figures?.().scansMax ?? 0,
   logProducersDropped: ({ figures }) => figures?.().producersDropped ?? 0,
   logProducersDroppedMax: ({ figures }) => figures?.().producersDroppedMax ?? 0,
+  historyReads: ({ history }) => history?.().reads ?? noneOf(METRICS.historyReads.labels.result),
+  historyRecords: ({ history }) => history?.().records ?? 0,
+  historyStarts: ({ history }) => history?.().starts ?? 0,
+  historyLapses: ({ history }) => history?.().lapses ?? 0,
+  historyFailures: ({ history }) => history?.().failures ?? 0,
+  historyLed: ({ history }) => history?.().led ?? 0,
+  historyLag: ({ history }) => history?.().behind ?? 0,
   draining: ({ gateway }) => Number(gateway.draining),
   sessions: ({ gateway }) => gateway.sessions.connectedCount,
   users: ({ presence }) => presence.userCount,

@@ -68,7 +68,7 @@ export class HistoryWriter {
     this.#lines = Array.from({ length: past.partitions }, (_, partition) => {
       return { partition, ...nobody(past.epoch), isBusy: false, saidAtMs: 0, notBeforeMs: 0 };
     });
-    this.#timer = setInterval(() => this.#tick(), settings.writeMs).unref();
+    this.#timer = setInterval(() => void this.write(), settings.writeMs).unref();
   }
 
   /** Partitions that this replica writes. */
@@ -96,30 +96,29 @@ export class HistoryWriter {
     await Promise.all(releases);
   }
 
-  #tick(): void {
+  /** Writes what there is to be written now; by itself it does so every `writeMs`. */
+  async write(): Promise<void> {
     if (!this.#link.isUp) return;
     const nowMs = performance.now();
-    for (const line of this.#lines) {
-      if (line.isBusy || nowMs < line.notBeforeMs) continue;
-      line.isBusy = true;
-      void this.#advance(line).finally(() => {
-        line.isBusy = false;
-      });
-    }
+    const due = this.#lines.filter(({ isBusy, notBeforeMs }) => !isBusy && nowMs >= notBeforeMs);
+    await Promise.all(due.map((line) => this.#advance(line)));
   }
 
   async #advance(line: Line): Promise<void> {
     const { epoch } = this.#past;
     if (line.epoch !== epoch) Object.assign(line, nobody(epoch));
+    line.isBusy = true;
     try {
       if (line.token === null) await this.#lead(line);
-      while (line.token !== null && !this.#closed && (await this.#write(line)));
+      while (line.token !== null && !this.#closed && (await this.#writeBatch(line)));
     } catch (error) {
       // It may have been taken all the same: the next answer tells.
       this.writes.failures += 1;
       line.notBeforeMs = performance.now() + this.#settings.retryMs;
       const { message } = error as Error;
       this.#logger.info({ partition: line.partition, error: message }, 'history is not written to Redis for now');
+    } finally {
+      line.isBusy = false;
     }
   }
 
@@ -133,7 +132,7 @@ export class HistoryWriter {
   }
 
   /** Writes one batch, if there is something to be said. Whether there is more. */
-  async #write(line: Line): Promise<boolean> {
+  async #writeBatch(line: Line): Promise<boolean> {
     const { leaseMs, renewMs, lengthMax, ageMs, bytesMax, roomsMax, lastMs } = this.#settings;
     const { epoch, partition, token } = line;
     const { partitions } = this.#past;
