@@ -27,7 +27,8 @@ import { DeliveryProbe } from './observability/delivery-probe.ts';
 import { Metrics } from './observability/metrics.ts';
 import { Tally } from './observability/tally.ts';
 import { openLog } from './open-log.ts';
-import { MemoryPresence } from './presence/memory-presence-store.ts';
+import { openPresence } from './open-presence.ts';
+import { openRedis } from './open-redis.ts';
 import { BOUNDS } from './protocol/bounds.ts';
 import { TcpServer } from './tcp/tcp-server.ts';
 import { Certificate } from './tls.ts';
@@ -50,10 +51,6 @@ const TICK_BYTES_MAX = 65_536;
 const WHEEL_TICK_MS = 25;
 /** Milliseconds by which timeouts move on at most when the process could not run: below all of them. */
 const WHEEL_STEP_MS_MAX = 250;
-/** Milliseconds for which this process is taken to live without having said so. */
-const LEASE_MS = 10_000;
-/** Users who are offline whose last time is remembered. */
-const LAST_SEEN_MAX = 100_000;
 /** Connections of one user that were cut off and are still seen. */
 const LINGERING_PER_USER_MAX = 16;
 /** Milliseconds after which a probe record that was not delivered counts as lost. */
@@ -63,21 +60,17 @@ const PROBE_TIMEOUT_MS = 5_000;
  * Puts the process together: the one place that knows which log, transports and servers there are.
  *
  * @param onFailure called when the process cannot go on and must be started again.
- * @throws DataDirectoryError, or whatever keeps a port from listening.
+ * @throws ConfigError, DataDirectoryError, KafkaSetupError or RedisSetupError, or whatever keeps a port from listening.
  */
 export async function startApp(config: Config, logger: Logger, onFailure: (error: Error) => void): Promise<App> {
-  const { log, figures, bounds: logBounds } = await openLog(config, logger, onFailure);
+  const redis = await openRedis(config, logger);
+  const { log, figures, history, bounds: logBounds } = await openLog(config, redis, logger, onFailure);
   const keys = openKeys(config, logger);
-  const presence = new MemoryPresence({
-    leaseMs: LEASE_MS,
-    graceMs: config.graceMs,
-    lastSeenMax: LAST_SEEN_MAX,
-    // Each replica knows its own sessions alone.
-    partial: config.kafkaBrokers.length > 0,
-  });
+  const presence = await openPresence(config, redis, logger);
   const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS, stepMsMax: WHEEL_STEP_MS_MAX });
   const tally = new Tally();
-  const gateway = new Gateway(log, presence.replica(), wheel, gatewaySettings(config, keys, tally), logger, tally);
+  if (redis !== null) redis.onAnswered = (kind, ms) => tally.redisCalls[kind].observeMs(ms);
+  const gateway = new Gateway(log, presence.store, wheel, gatewaySettings(config, keys, tally), logger, tally);
   await gateway.open();
   const certificate =
     config.tlsCert !== null && config.tlsKey !== null ? new Certificate(config.tlsCert, config.tlsKey, logger) : null;
@@ -115,7 +108,10 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const { readsQueuedMax, dedupeEntriesMax } = logBounds;
   const { appendQueueRecordsMax, appendQueueBytesMax } = config;
   const metrics = new Metrics({
-    ...{ tally, gateway, log, figures, presence, probe },
+    ...{ tally, gateway, log, figures, probe },
+    redis: redis === null ? null : () => redis.figures(),
+    history: history === null ? null : () => history.figures(),
+    presence: presence.figures,
     keySet: keys instanceof RemoteKeySet ? keys : null,
     bounds: {
       ...{
@@ -160,7 +156,9 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
       keys?.close();
       wheel.close();
       certificate?.unwatch();
+      await history?.close();
       await log.close();
+      redis?.close();
     },
   };
 }

@@ -46,7 +46,7 @@ class CommandLineError extends Error {
 const UNITS_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** What is wrong with a command, a setting or a directory: an operator can mend it, and is told in words alone. */
-const OURS = ['CommandLineError', 'ConfigError', 'DataDirectoryError', 'KafkaSetupError'];
+const OURS = ['CommandLineError', 'ConfigError', 'DataDirectoryError', 'KafkaSetupError', 'RedisSetupError'];
 
 try {
   await run();
@@ -124,16 +124,19 @@ async function serve(): Promise<void> {
 async function check(): Promise<void> {
   const { readConfig, withoutEffect } = await import('./config.ts');
   const { describeLog } = await import('./open-log.ts');
+  const { describeRedis } = await import('./open-redis.ts');
   const { chooseEngine } = await import('./engine.ts');
   const config = readConfig(process.env);
   const { host, httpPort, tcpPort, internalHost, internalPort } = config;
   const log = await describeLog(config);
+  const presence = await describeRedis(config);
   const lines = [
     `tidegate ${VERSION}, node ${process.versions.node}: the settings are good`,
     `public     http://${host}:${httpPort} and raw TCP on ${host}:${tcpPort}${config.tlsCert === null ? '' : ', both with TLS'}`,
     `internal   http://${internalHost}:${internalPort}`,
     `access     ${accessOf(config)}`,
     `log        ${log}`,
+    `presence   ${presence}`,
     `websocket  ${chooseEngine(config).what}`,
     ...withoutEffect(process.env).map((name) => `${name} is set, but without effect`),
   ];

@@ -50,7 +50,30 @@ export interface MetricSources {
         readonly behind: number;
       })
     | null;
-  readonly presence: { readonly userCount: number; readonly deviceCount: number; readonly roomCount: number };
+  /** null: nothing is shared through Redis. */
+  readonly redis:
+    | (() => {
+        readonly isUp: boolean;
+        readonly isHearing: boolean;
+        readonly isBroken: boolean;
+        readonly unanswered: number;
+        readonly unansweredMax: number;
+        readonly channels: number;
+        readonly connections: Readonly<Record<'commands' | 'subscriber', number>>;
+        readonly shed: number;
+        readonly failures: Readonly<Record<string, number>>;
+      })
+    | null;
+  readonly presence:
+    | (() => {
+        readonly state: 'up' | 'down';
+        readonly leasesTaken: number;
+        readonly degraded: number;
+        readonly reapedUsers: number;
+        readonly sweptUsers: number;
+        readonly interests: number;
+      })
+    | null;
   /** null: keys don't come from a URL. */
   readonly keySet: { readonly fetches: number; readonly failures: number } | null;
   readonly probe: DeliveryProbe;
@@ -143,11 +166,26 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   historyFailures: ({ history }) => history?.().failures ?? 0,
   historyLed: ({ history }) => history?.().led ?? 0,
   historyLag: ({ history }) => history?.().behind ?? 0,
+  redisConnections: ({ redis }) => redis?.().connections ?? noneOf(METRICS.redisConnections.labels.connection),
+  redisShed: ({ redis }) => redis?.().shed ?? 0,
+  redisFailures: ({ redis }) => redis?.().failures ?? noneOf(METRICS.redisFailures.labels.reason),
+  redisUp: ({ redis }) => Number(redis?.().isUp ?? false),
+  redisHearing: ({ redis }) => Number(redis?.().isHearing ?? false),
+  redisBroken: ({ redis }) => Number(redis?.().isBroken ?? false),
+  redisUnanswered: ({ redis }) => redis?.().unanswered ?? 0,
+  redisUnansweredMax: ({ redis }) => redis?.().unansweredMax ?? 0,
+  redisChannels: ({ redis }) => redis?.().channels ?? 0,
+  presenceShared: ({ presence }) => Number(presence?.().state === 'up'),
+  presenceInterests: ({ presence }) => presence?.().interests ?? 0,
+  presenceLeases: ({ presence }) => presence?.().leasesTaken ?? 0,
+  presenceDegraded: ({ presence }) => presence?.().degraded ?? 0,
+  presenceReaped: ({ presence }) => presence?.().reapedUsers ?? 0,
+  presenceSwept: ({ presence }) => presence?.().sweptUsers ?? 0,
   draining: ({ gateway }) => Number(gateway.draining),
   sessions: ({ gateway }) => gateway.sessions.connectedCount,
-  users: ({ presence }) => presence.userCount,
-  devices: ({ presence }) => presence.deviceCount,
-  rooms: ({ presence }) => presence.roomCount,
+  users: ({ gateway }) => gateway.tracker.userCount,
+  devices: ({ gateway }) => gateway.tracker.deviceCount,
+  rooms: ({ gateway }) => gateway.tracker.roomCount,
   roomWatches: ({ gateway }) => gateway.feed.roomWatchCount,
   userWatches: ({ gateway }) => gateway.feed.userWatchCount,
   buildInfo: () => [{ labels: { version: VERSION, node_version: process.versions.node }, value: 1 }],
@@ -168,6 +206,8 @@ const DISTRIBUTIONS: { readonly [Key in KeysOfType<'histogram'>]: (tally: Tally)
   join: (tally) => [{ distribution: tally.join }],
   apiRequest: (tally) => tally.api.map(({ call, took }) => ({ label: `call="${call}"`, distribution: took })),
   probe: (tally) => [{ distribution: tally.probe }],
+  redisCall: (tally) =>
+    Object.entries(tally.redisCalls).map(([call, distribution]) => ({ label: `call="${call}"`, distribution })),
 };
 
 /** The page of everything that is measured, in Prometheus' text format 0.0.4: ours, and Node's own. */

@@ -41,6 +41,9 @@ export class Tally {
   readonly tokensRefused = zeros(METRICS.tokensRefused.labels.reason);
   probeFailures = 0;
 
+  /** What Redis was asked for and has answered. */
+  readonly redisCalls = distributions(METRICS.redisCall.labels.call, METRICS.redisCall.buckets);
+
   /** Sessions that are not read, because they have used up even their refusals. */
   floodHeld = 0;
 
@@ -53,4 +56,8 @@ export class Tally {
 
 function zeros<Label extends string>(labels: readonly Label[]): Counts<Label> {
   return Object.fromEntries(labels.map((label) => [label, 0])) as Counts<Label>;
+}
+
+function distributions<Label extends string>(labels: readonly Label[], bounds: readonly number[]) {
+  return Object.fromEntries(labels.map((label) => [label, new Distribution(bounds)])) as Record<Label, Distribution>;
 }

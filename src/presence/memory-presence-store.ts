@@ -1,6 +1,6 @@
 import { CommandError } from '../protocol/errors.ts';
 import { Announcer } from './announcer.ts';
-import { type Holder, MemoryRoster, type Room } from './memory-roster.ts';
+import { type Holder, MemoryRoster } from './memory-roster.ts';
 import type {
   KnownUser,
   PresenceBatch,
@@ -181,14 +181,7 @@ class MemoryPresenceStore implements PresenceStore {
 
   async readUsers(users: readonly string[], rooms: Iterable<string>): Promise<readonly KnownUser[]> {
     this.#open();
-    const { roster } = this.#shared;
-    const asked = [...rooms].map((name) => roster.findRoom(name)).filter((room): room is Room => room !== undefined);
-    return users.map((name) => {
-      const user = roster.findUser(name);
-      const isTogether = user !== undefined && asked.some(({ holders }) => holders.has(user));
-      const connectedDevices = roster.connectedDevices(name);
-      return { ...roster.readUser(name), connectedDevices, isTogether, partial: roster.partial };
-    });
+    return this.#shared.roster.readUsers(users, rooms);
   }
 
   async setInterest(subject: Subject, isInterested: boolean): Promise<void> {
@@ -231,7 +224,8 @@ class MemoryPresenceStore implements PresenceStore {
     this.#shared.retire(former);
     this.#shared.edit((edit) => {
       edit.apply(unwritten, former);
-      edit.applyAnew(everything, lease, former);
+      edit.apply(everything, lease);
+      edit.dropAllOf(new Set([former]));
     });
   }
 }

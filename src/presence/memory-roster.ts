@@ -1,7 +1,7 @@
 import type { UserPresence, UserState } from '../protocol/presence-state.ts';
 import { excluding, type Few, includes, including } from './few.ts';
 import { OrderedNames } from './ordered-names.ts';
-import type { RoomPresence } from './presence-store.ts';
+import type { KnownUser, RoomPresence } from './presence-store.ts';
 import { aggregate, countDevices, type SessionStatus } from './user-aggregate.ts';
 
 /** Whose entries are dropped together: a lease. */
@@ -78,13 +78,16 @@ export class MemoryRoster {
   /** Everything read is known from this replica alone. */
   readonly partial: boolean;
 
-  /** @param departedMax users without a session whose last seen is kept */
-  constructor(departedMax: number, nowMs: () => number, partial: boolean) {
+  /**
+   * @param departedMax users without a session whose last seen is kept
+   * @param versionFloor all versions are higher
+   */
+  constructor(departedMax: number, nowMs: () => number, partial: boolean, versionFloor = 0) {
     this.partial = partial;
     this.#departedMax = departedMax;
     this.#nowMs = nowMs;
     // Behind all that an earlier process can have given out, at less than a thousand changes a millisecond.
-    this.#version = nowMs() * 1000;
+    this.#version = Math.max(nowMs() * 1000, versionFloor);
     this.#versionFloor = this.#version;
   }
 
@@ -201,10 +204,17 @@ export class MemoryRoster {
     return { count: room.names.size, version: room.version, users, more: names.length > limit, partial };
   }
 
-  /** Devices of a user with a session that is not cut off. */
-  connectedDevices(name: string): readonly string[] {
-    const connected = this.#users.get(name)?.sessions.filter(({ isCutOff }) => !isCutOff) ?? NO_SESSIONS;
-    return [...new Set(connected.map(({ device }) => device))];
+  /** Users, one each in the order asked for, known or not; and whether each is present in one of `rooms`. */
+  readUsers(names: readonly string[], rooms: Iterable<string>): readonly KnownUser[] {
+    const { partial } = this;
+    const asked = [...rooms].map((name) => this.#rooms.get(name)).filter((room) => room !== undefined);
+    return names.map((name) => {
+      const user = this.#users.get(name);
+      const connected = user?.sessions.filter(({ isCutOff }) => !isCutOff) ?? NO_SESSIONS;
+      const connectedDevices = [...new Set(connected.map(({ device }) => device))];
+      const isTogether = user !== undefined && asked.some(({ holders }) => holders.has(user));
+      return { ...this.readUser(name), connectedDevices, isTogether, partial };
+    });
   }
 
   readUser(name: string): UserPresence {

@@ -98,9 +98,8 @@ export interface PresenceReplica {
   /** A user of interest changed. In the order of versions; must not throw. */
   onUserChange(user: UserPresence): void;
   /**
-   * One of this replica's sessions has lost its place to one of its device on another replica: to one that has just
-   * connected, or, where this replica has said everything anew, to one that was there then. It is there until this
-   * replica writes that it is gone. It may be told again, or, where the store fails just then, not at all. Must not throw.
+   * One of this replica's sessions has lost its place to one of its device that has just connected to another replica.
+   * It is there until this replica writes that it is gone. Where the store fails just then, it is not told. Must not throw.
    */
   onReplaced(user: string, session: string): void;
 }

@@ -74,6 +74,9 @@ export class PresenceTracker implements PresenceReplica {
   readonly #settings: TrackerSettings;
   readonly #wheel: TimerWheel;
   readonly #users = new Map<string, TrackedUser>();
+  #devices = 0;
+  /** By room: users seen in it. */
+  readonly #seen = new Map<string, number>();
   /** In the order in which they ended. */
   readonly #lingering = new Set<TrackedSession>();
   /** Gathered, by their names. */
@@ -97,8 +100,17 @@ export class PresenceTracker implements PresenceReplica {
     this.#wheel = wheel;
   }
 
+  /** Of this replica, those that linger included: users, and the devices of each; and rooms in which somebody is seen. */
   get userCount(): number {
     return this.#users.size;
+  }
+
+  get deviceCount(): number {
+    return this.#devices;
+  }
+
+  get roomCount(): number {
+    return this.#seen.size;
   }
 
   get lingeringCount(): number {
@@ -116,6 +128,7 @@ export class PresenceTracker implements PresenceReplica {
       user = { name, sessions: undefined };
       this.#users.set(name, user);
     }
+    if (!hasDevice(user, device)) this.#devices += 1;
     const before = members(user.sessions).findLast((other) => other.isLingering && other.device === device);
     const tracked = new TrackedSession(user, device, session, this.#graceOver);
     if (before !== undefined) {
@@ -244,6 +257,7 @@ export class PresenceTracker implements PresenceReplica {
     tracked.isLingering = false;
     const { user } = tracked;
     user.sessions = excluding(user.sessions, tracked);
+    if (!hasDevice(user, tracked.device)) this.#devices -= 1;
     for (const room of members(tracked.rooms)) if (!isSeen(user, room)) this.#tellMember(room, user.name, false);
     if (user.sessions === undefined) this.#users.delete(user.name);
     this.#tellSession(goneChange(tracked));
@@ -254,7 +268,11 @@ export class PresenceTracker implements PresenceReplica {
     this.#schedule();
   }
 
+  /** Of the first and the last of a user's sessions in the room alone. */
   #tellMember(room: string, user: string, present: boolean): void {
+    const seen = (this.#seen.get(room) ?? 0) + (present ? 1 : -1);
+    if (seen > 0) this.#seen.set(room, seen);
+    else this.#seen.delete(room);
     this.#members.set(`${room} ${user}`, { room, user, present });
     this.#schedule();
   }
@@ -332,4 +350,8 @@ function withResolvers(): PromiseWithResolvers<void> {
   // Nobody may be waiting for it.
   gathered.promise.catch(() => {});
   return gathered;
+}
+
+function hasDevice(user: TrackedUser, device: string): boolean {
+  return members(user.sessions).some((each) => each.device === device);
 }

@@ -54,13 +54,6 @@ export class RosterEdit {
     for (const change of batch.members) this.#applyMember(change, holder);
   }
 
-  /** All that is so on a replica, under a lease in the place of its former one. */
-  applyAnew(everything: PresenceBatch, holder: Holder, former: Holder): void {
-    for (const change of everything.sessions) this.#yield(change, holder, former);
-    this.apply(everything, holder);
-    this.dropAllOf(new Set([former]));
-  }
-
   /** Tells those whose sessions have lost their place. To be called once this is committed. */
   tellReplaced(): void {
     for (const { holder, user, session } of this.#replaced) holder.onReplaced(user, session);
@@ -113,20 +106,13 @@ export class RosterEdit {
   }
 
   /** A session that has just connected takes the place of those of its device elsewhere. */
-  #replace({ user, device, session }: SessionChange, holder: Holder): void {
+  #replace({ user, device, session, state }: SessionChange, holder: Holder): void {
+    if (state === null || state.isCutOff) return;
     const sessions = this.#roster.findUser(user)?.sessions ?? [];
     if (sessions.some((each) => each.session === session)) return;
     for (const each of sessions) {
       if (each.device === device && each.holder !== holder) this.#replaced.push({ ...each, user });
     }
-  }
-
-  /** A session that is said anew gives way to those of its device elsewhere. */
-  #yield({ user, device, session }: SessionChange, holder: Holder, former: Holder): void {
-    const sessions = this.#roster.findUser(user)?.sessions ?? [];
-    const isElsewhere = (each: SessionEntry) =>
-      each.device === device && each.holder !== holder && each.holder !== former;
-    if (sessions.some(isElsewhere)) this.#replaced.push({ holder, user, session });
   }
 
   #applyMember({ room: roomName, user: userName, present }: MemberChange, holder: Holder): void {

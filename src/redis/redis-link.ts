@@ -1,27 +1,22 @@
-import {
-  BrokenCircuitError,
-  type CircuitBreakerPolicy,
-  CircuitState,
-  ConsecutiveBreaker,
-  circuitBreaker,
-  handleWhen,
-} from 'cockatiel';
-import { type Redis, ReplyError } from 'ioredis';
+import type { Redis } from 'ioredis';
 import type { LogLines } from '../fanout/log-lines.ts';
+import { type CallKind, callKind } from './call-kinds.ts';
 import { createRedis } from './redis-client.ts';
-import type { RedisSettings } from './redis-settings.ts';
+import { RedisConnection } from './redis-connection.ts';
+import { diagnose } from './redis-diagnosis.ts';
+import { checkServer } from './redis-server.ts';
+import { type RedisSettings, shownAddress } from './redis-settings.ts';
+import { setupErrorOf, wordsOf } from './redis-setup-error.ts';
+import { REDIS_FAILURES, type RedisFailure, RedisUnavailableError } from './redis-unavailable-error.ts';
 
-/** Redis does not answer, or is not asked just now; what was sent may have taken effect. */
-export class RedisUnavailableError extends Error {
-  override readonly name = 'RedisUnavailableError';
-}
+export { RedisUnavailableError } from './redis-unavailable-error.ts';
 
 /** Called with what was published, as text. Must not throw. */
 export type ChannelListener = (message: string) => void;
 
-/** What a connection comes to: `ready` each time it is there (anew), `lost` when it is gone. */
+/** What a link comes to. Must not throw. */
 export interface LinkListener {
-  /** Commands can be sent, for the first time or again; what Redis held may be another's by now. */
+  /** Commands are sent, for the first time or again; what Redis held may be another's by now. */
   onReady?(): void;
   /** Messages of all channels come, for the first time or again; some may have been missed. */
   onHearing?(): void;
@@ -33,72 +28,123 @@ export interface Script {
   readonly lua: string;
 }
 
+/** What a link has to tell of itself. */
+export interface RedisFigures {
+  readonly isUp: boolean;
+  readonly isHearing: boolean;
+  /** There is a connection, but no answer in time. */
+  readonly isBroken: boolean;
+  readonly unanswered: number;
+  readonly unansweredMax: number;
+  readonly channels: number;
+  /** Connections made so far, and messages that were not sent. */
+  readonly connections: { readonly commands: number; readonly subscriber: number };
+  readonly shed: number;
+  readonly failures: Readonly<Record<RedisFailure, number>>;
+}
+
+/** Channels in one command: all of a large replica's at once would keep others waiting. */
+const CHANNELS_PER_COMMAND = 500;
+
 /**
- * One replica's way to Redis: a connection for commands, behind a breaker and with bounded waits, and one for channels.
- * Both come back by themselves.
+ * One replica's way to Redis: a connection for commands with bounded waits, which are not sent while Redis does not
+ * answer, and one for channels. Both come back by themselves, and are made anew where they have died without a word.
  */
 export class RedisLink {
   readonly settings: RedisSettings;
   readonly #logger: LogLines;
-  readonly #commands: Redis;
-  readonly #subscriber: Redis;
-  readonly #breaker: CircuitBreakerPolicy;
+  readonly #commands: RedisConnection;
+  readonly #subscriber: RedisConnection;
   readonly #channels = new Map<string, ChannelListener>();
   readonly #listeners: LinkListener[] = [];
   readonly #scripts = new Set<string>();
-  #inFlight = 0;
-  #closed = false;
-  readonly counts = { sent: 0, failed: 0, timedOut: 0, refused: 0, shed: 0 };
-  /** Told of each command that was answered: its name, and milliseconds. */
-  onAnswered: (name: string, ms: number) => void = () => {};
+  readonly #failures = Object.fromEntries(REDIS_FAILURES.map((each) => [each, 0])) as Record<RedisFailure, number>;
+  #shed = 0;
+  /** Commands in a row that had no answer in time. */
+  #timeouts = 0;
+  #probing: NodeJS.Timeout | undefined;
+  /** Numbers of the probe that was published last, and of the one heard last. */
+  #probed = 0;
+  #heardProbe = 0;
+  /** Since when Redis has had a probe that is not heard, nor is anything else; by the monotonic clock. */
+  #unheardSinceMs: number | null = null;
+  /** Why a connection can't be used; null: it can. */
+  readonly #troubles: Record<'commands' | 'subscriber', Error | null> = { commands: null, subscriber: null };
+  /** Told of each command that was answered in time: what it was for, and milliseconds. */
+  onAnswered: (kind: CallKind, ms: number) => void = () => {};
 
   constructor(settings: RedisSettings, logger: LogLines) {
     this.settings = settings;
     this.#logger = logger;
-    this.#commands = createRedis(settings, 'commands');
-    this.#subscriber = createRedis(settings, 'subscriber');
-    this.#breaker = circuitBreaker(
-      // What Redis answers, it answers: that it can't do something is no reason not to ask it.
-      handleWhen((error) => !(error instanceof ReplyError)),
-      { halfOpenAfter: settings.retryMs, breaker: new ConsecutiveBreaker(settings.breakAfter) },
-    );
-    this.#breaker.onBreak(() => {
-      this.#logger.warn({}, 'Redis does not answer: it is asked again in a while');
-      // A connection that hangs would do so for minutes.
-      if (!this.#closed && this.#commands.status === 'ready') this.#commands.disconnect(true);
+    this.#commands = new RedisConnection(createRedis(settings, 'commands'), settings, {
+      prepare: () => this.#checkServer(),
+      onUp: () => this.#up(),
+      onDown: (error) => this.#troubled('commands', error),
     });
-    this.#breaker.onReset(() => this.#logger.info({}, 'Redis answers again'));
-    this.#commands.on('ready', () => {
-      for (const each of this.#listeners) each.onReady?.();
+    const subscriber = createRedis(settings, 'subscriber');
+    subscriber.on('message', (channel: string, message: string) => {
+      this.#unheardSinceMs = null;
+      this.#channels.get(channel)?.(message);
     });
-    this.#subscriber.on('ready', () => void this.#resubscribe());
-    this.#subscriber.on('message', (channel: string, message: string) => this.#channels.get(channel)?.(message));
-    for (const client of [this.#commands, this.#subscriber]) {
-      client.on('error', (error: Error) => this.#logger.info({ error: error.message }, 'a connection to Redis fails'));
-    }
+    this.#subscriber = new RedisConnection(subscriber, settings, {
+      prepare: () => this.#resubscribe(),
+      onUp: () => this.#hearing(),
+      onDown: (error) => this.#troubled('subscriber', error),
+    });
+    this.#channels.set(this.#probeChannel, (number) => {
+      this.#heardProbe = Number(number);
+    });
   }
 
-  /** Connects. @throws Error where Redis can't be reached or refuses, as ioredis says it */
+  /**
+   * Begins. Resolves when Redis is there, or can't be reached for now: then the log says so, and it is tried again all the
+   * time; see {@link isUp}.
+   *
+   * @throws RedisSetupError where Redis is there and can't be used, in words for the operator
+   */
   async open(): Promise<void> {
-    await Promise.all([this.#commands.connect(), this.#subscriber.connect()]);
+    this.#probing = setInterval(() => this.#probe(), this.settings.probeMs);
+    await Promise.all([this.#commands.open(), this.#subscriber.open()]);
+    const trouble = this.#troubles.commands ?? this.#troubles.subscriber;
+    const refusal = trouble && (setupErrorOf(trouble, this.settings) ?? (await diagnose(this.settings)));
+    if (refusal === null) return;
+    this.close();
+    throw refusal;
   }
 
-  /** Commands without an answer. */
+  /** Commands without an answer, those that nobody waits for any more included. */
   get inFlight(): number {
-    return this.#inFlight;
-  }
-
-  get channelCount(): number {
-    return this.#channels.size;
+    return this.#commands.unanswered;
   }
 
   /** Commands are sent; false: they are refused at once. */
   get isUp(): boolean {
-    return this.#commands.status === 'ready' && this.#breaker.state !== CircuitState.Open;
+    return this.#commands.isUp && !this.#isBroken;
   }
 
+  /** What is published is heard. */
   get isHearing(): boolean {
-    return this.#subscriber.status === 'ready';
+    return this.#subscriber.isUp;
+  }
+
+  /** What keeps Redis from being used, in words for the operator; null: nothing. */
+  get trouble(): string | null {
+    const trouble = this.#troubles.commands ?? this.#troubles.subscriber;
+    return trouble && wordsOfTrouble(trouble, this.settings);
+  }
+
+  figures(): RedisFigures {
+    return {
+      isUp: this.isUp,
+      isHearing: this.isHearing,
+      isBroken: this.#commands.isUp && this.#isBroken,
+      unanswered: this.#commands.unanswered + this.#subscriber.unanswered,
+      unansweredMax: 2 * this.settings.unansweredMax,
+      channels: this.#channels.size,
+      connections: { commands: this.#commands.madeCount, subscriber: this.#subscriber.madeCount },
+      shed: this.#shed,
+      failures: this.#failures,
+    };
   }
 
   key(...parts: readonly (string | number)[]): string {
@@ -111,7 +157,7 @@ export class RedisLink {
 
   /** Runs a command. @throws RedisUnavailableError, or ioredis' ReplyError where Redis refuses it */
   call(command: string, ...args: readonly (string | number | Buffer)[]): Promise<unknown> {
-    return this.#run(command, () => this.#commands.call(command, ...args) as Promise<unknown>);
+    return this.#run(callKind(command.toLowerCase()), (client) => client.call(command, ...args));
   }
 
   /**
@@ -121,17 +167,16 @@ export class RedisLink {
    */
   run({ name, lua }: Script, ...args: readonly (string | number | Buffer)[]): Promise<unknown> {
     if (!this.#scripts.has(name)) {
-      this.#commands.defineCommand(name, { lua, numberOfKeys: 1 });
+      this.#commands.client.defineCommand(name, { lua, numberOfKeys: 1 });
       this.#scripts.add(name);
     }
-    const command = (this.#commands as unknown as Record<string, (...all: unknown[]) => Promise<unknown>>)[name];
-    return this.#run(name, () => command?.call(this.#commands, this.key(), ...args) ?? Promise.resolve());
+    return this.#run(callKind(name), (client) => scriptOf(client, name)(this.key(), ...args));
   }
 
   /** Says something to whoever listens now. False: it is not said, as Redis is down or too much is under way. */
   publish(channel: string, message: string): boolean {
-    if (!this.isUp || this.#inFlight >= this.settings.inFlightMax) {
-      this.counts.shed += 1;
+    if (!this.isUp || this.inFlight >= this.settings.inFlightMax) {
+      this.#shed += 1;
       return false;
     }
     this.call('PUBLISH', channel, message).catch(() => {});
@@ -146,70 +191,158 @@ export class RedisLink {
    */
   async subscribe(channel: string, listener: ChannelListener): Promise<void> {
     this.#channels.set(channel, listener);
-    await this.#answered(() => this.#subscriber.subscribe(channel));
+    await this.#hear((client) => client.subscribe(channel));
   }
 
   unsubscribe(channel: string): void {
     this.#channels.delete(channel);
-    if (this.isHearing) this.#subscriber.unsubscribe(channel).catch(() => {});
+    if (this.isHearing) this.#subscriber.ask((client) => client.unsubscribe(channel)).catch(() => {});
   }
 
   /** Resolves when all that was published before has been heard. @throws RedisUnavailableError */
   async heard(): Promise<void> {
-    await this.#answered(() => this.#subscriber.ping());
+    await this.#hear((client) => client.ping());
   }
 
   close(): void {
-    this.#closed = true;
-    this.#commands.disconnect();
-    this.#subscriber.disconnect();
+    clearInterval(this.#probing);
+    this.#commands.close();
+    this.#subscriber.close();
   }
 
-  async #run(name: string, send: () => Promise<unknown>): Promise<unknown> {
+  get #isBroken(): boolean {
+    return this.#timeouts >= this.settings.breakAfter;
+  }
+
+  get #probeChannel(): string {
+    return this.key('probe', this.settings.node);
+  }
+
+  async #run(kind: CallKind, send: (client: Redis) => Promise<unknown>): Promise<unknown> {
     const startedMs = performance.now();
     try {
-      const answer = await this.#breaker.execute(async () => {
-        this.counts.sent += 1;
-        this.#inFlight += 1;
-        try {
-          return await send();
-        } finally {
-          this.#inFlight -= 1;
-        }
-      });
-      this.onAnswered(name, performance.now() - startedMs);
+      if (!this.#commands.isUp) throw new RedisUnavailableError('there is no connection', 'down');
+      if (this.#isBroken) throw new RedisUnavailableError('it has not answered lately', 'broken');
+      const answer = await this.#commands.ask(send);
+      this.#answers();
+      this.onAnswered(kind, performance.now() - startedMs);
       return answer;
     } catch (error) {
-      throw this.#failureOf(error);
+      this.#failed(error);
+      throw error;
     }
   }
 
-  #failureOf(error: unknown): unknown {
-    if (error instanceof ReplyError) return error;
-    const { message } = error as Error;
-    if (error instanceof BrokenCircuitError) this.counts.refused += 1;
-    else if (message === 'Command timed out') this.counts.timedOut += 1;
-    else this.counts.failed += 1;
-    return new RedisUnavailableError(`Redis is not available: ${message}`);
+  async #hear(send: (client: Redis) => Promise<unknown>): Promise<void> {
+    try {
+      if (!this.isHearing) throw new RedisUnavailableError('there is no connection for messages', 'down');
+      await this.#subscriber.ask(send);
+    } catch (error) {
+      this.#count(error);
+      throw error;
+    }
   }
 
-  async #answered(send: () => Promise<unknown>): Promise<void> {
-    try {
-      await send();
-    } catch (error) {
-      throw error instanceof ReplyError ? error : new RedisUnavailableError((error as Error).message);
+  #answers(): void {
+    const wasBroken = this.#isBroken;
+    this.#timeouts = 0;
+    if (!wasBroken || !this.#commands.isUp) return;
+    this.#logger.info({}, 'Redis answers in time again');
+    for (const each of this.#listeners) each.onReady?.();
+  }
+
+  #count(error: unknown): RedisFailure | null {
+    const failure = error instanceof RedisUnavailableError ? error.failure : null;
+    if (failure !== null) this.#failures[failure] += 1;
+    if (failure === 'refused') this.#logger.warn({}, wordsOfTrouble(error as Error, this.settings));
+    return failure;
+  }
+
+  #failed(error: unknown): void {
+    if (this.#count(error) !== 'timeout') return;
+    this.#timeouts += 1;
+    if (this.#timeouts === this.settings.breakAfter) {
+      this.#logger.warn({}, 'Redis does not answer in time: it is not asked until it does');
+    }
+  }
+
+  /** Finds out whether Redis answers, where nobody may ask it, and whether what is published is heard. */
+  #probe(): void {
+    if (!this.#commands.isUp) return;
+    if (this.#isUnheard()) {
+      // What came while this process could not run is read before it is judged.
+      setImmediate(() => {
+        if (this.#isUnheard()) this.#subscriber.drop(new Error('what is published is not heard'));
+      });
+    }
+    this.#probed += 1;
+    const number = this.#probed;
+    this.#commands
+      .ask((client) => client.publish(this.#probeChannel, String(number)))
+      .then(
+        () => {
+          this.#answers();
+          if (this.#heardProbe < number && this.isHearing) this.#unheardSinceMs ??= performance.now();
+        },
+        (error) => this.#failed(error),
+      );
+  }
+
+  #isUnheard(): boolean {
+    return this.#unheardSinceMs !== null && performance.now() - this.#unheardSinceMs >= this.settings.silenceMs;
+  }
+
+  #up(): void {
+    this.#troubles.commands = null;
+    this.#timeouts = 0;
+    this.#logger.info({}, 'Redis can be asked');
+    for (const each of this.#listeners) each.onReady?.();
+  }
+
+  #hearing(): void {
+    this.#troubles.subscriber = null;
+    this.#unheardSinceMs = null;
+    this.#logger.info({}, 'what is published through Redis is heard');
+    for (const each of this.#listeners) each.onHearing?.();
+  }
+
+  #troubled(role: 'commands' | 'subscriber', error: Error): void {
+    const before = this.#troubles[role];
+    this.#troubles[role] = error;
+    // It is tried again all the time: the log has what is new in it.
+    const said = [before, role === 'commands' ? this.#troubles.subscriber : this.#troubles.commands];
+    if (said.some((each) => each !== null && wordsOf(each) === wordsOf(error))) return;
+    this.#logger.warn({ connection: role }, wordsOfTrouble(error, this.settings));
+  }
+
+  async #checkServer(): Promise<void> {
+    const { version, mayEvict } = await checkServer(this.#commands, this.settings, this.key());
+    if (mayEvict) {
+      const words = 'Redis may drop keys where memory is short, and with them who is present: see its maxmemory-policy';
+      this.#logger.warn({ version }, words);
     }
   }
 
   async #resubscribe(): Promise<void> {
-    try {
-      if (this.#channels.size > 0) await this.#subscriber.subscribe(...this.#channels.keys());
-    } catch (error) {
-      if (this.#closed) return;
-      this.#logger.warn({ error: (error as Error).message }, 'the channels of Redis are not heard');
-      this.#subscriber.disconnect(true);
-      return;
+    const some: string[] = [];
+    const subscribe = () => this.#subscriber.ask((client) => client.subscribe(...some.splice(0)));
+    // The map is read as it goes: who is gone meanwhile is not asked for again.
+    for (const channel of this.#channels.keys()) {
+      some.push(channel);
+      if (some.length === CHANNELS_PER_COMMAND) await subscribe();
     }
-    for (const each of this.#listeners) each.onHearing?.();
+    if (some.length > 0) await subscribe();
   }
+}
+
+function wordsOfTrouble(error: Error, settings: RedisSettings): string {
+  const refusal = setupErrorOf(error, settings);
+  return refusal?.message ?? `Redis can't be reached at ${shownAddress(settings)}: ${wordsOf(error)}`;
+}
+
+/** A command that was defined on the client. */
+function scriptOf(client: Redis, name: string): (...args: readonly unknown[]) => Promise<unknown> {
+  const script = (client as unknown as Record<string, (...args: readonly unknown[]) => Promise<unknown>>)[name];
+  if (script === undefined) throw new Error(`the script ${name} was not defined`);
+  return script.bind(client);
 }

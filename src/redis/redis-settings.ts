@@ -1,16 +1,19 @@
-import type { ConnectionOptions } from 'node:tls';
+import type { SecureContextOptions } from 'node:tls';
 
 /** Where Redis is, and how long it is waited for. Defaults in parentheses: see `REDIS_DEFAULTS`. */
 export interface RedisSettings {
-  /** `redis://` or `rediss://` with user, password, host, port and database; of a primary, or of what Sentinel leads to. */
+  /**
+   * `redis://` or `rediss://` with user, password, host, port and database. Where there are Sentinels they say where the
+   * primary is, and host and port are not used.
+   */
   readonly url: string;
-  /** Sentinels, and what they call the primary; null: the URL's host is the primary. */
+  /** null: the URL's host is the primary. */
   readonly sentinels: SentinelSettings | null;
-  /** For `rediss://`. */
-  readonly tls: ConnectionOptions;
+  /** For `rediss://`: authorities, and a certificate of this process. Sentinels speak TLS as well then. */
+  readonly tls: Pick<SecureContextOptions, 'ca' | 'cert' | 'key'>;
   /** Of keys and channels, all in one slot: `{<prefix>}:…`. */
   readonly prefix: string;
-  /** This replica, as `CLIENT LIST` shows it. */
+  /** This replica, as `CLIENT LIST` shows it; another one for each. */
   readonly node: string;
   /** Milliseconds for an answer (250); then a command counts as failed, though it may have taken effect. */
   readonly commandTimeoutMs: number;
@@ -18,16 +21,24 @@ export interface RedisSettings {
   readonly connectTimeoutMs: number;
   /** Milliseconds between two attempts to connect, at most (1,000); half of it and more at random. */
   readonly reconnectMsMax: number;
-  /** Commands in a row that fail until no more are tried (5), and milliseconds until one is tried again (1,000). */
+  /** Milliseconds without a byte while an answer is due (2,000), until the connection counts as dead and is made anew. */
+  readonly silenceMs: number;
+  /** Commands in a row that have no answer in time until no more are sent (5). */
   readonly breakAfter: number;
-  readonly retryMs: number;
+  /** Milliseconds between two looks whether Redis answers, and what is published is heard (1,000). */
+  readonly probeMs: number;
   /** Commands without an answer (1,000); beyond, what may be lost is not sent. */
   readonly inFlightMax: number;
+  /** The same (10,000), those that nobody waits for any more included; beyond, nothing is sent. */
+  readonly unansweredMax: number;
 }
 
 export interface SentinelSettings {
+  /** Of the primary. */
   readonly name: string;
   readonly addresses: readonly { readonly host: string; readonly port: number }[];
+  readonly user: string | null;
+  readonly password: string | null;
 }
 
 export const REDIS_DEFAULTS = {
@@ -36,7 +47,16 @@ export const REDIS_DEFAULTS = {
   commandTimeoutMs: 250,
   connectTimeoutMs: 1_000,
   reconnectMsMax: 1_000,
+  silenceMs: 2_000,
   breakAfter: 5,
-  retryMs: 1_000,
+  probeMs: 1_000,
   inFlightMax: 1_000,
+  unansweredMax: 10_000,
 } as const satisfies Omit<RedisSettings, 'url' | 'prefix' | 'node'>;
+
+/** Where Redis is asked for, without what is secret in it. */
+export function shownAddress({ url, sentinels }: RedisSettings): string {
+  if (sentinels === null) return new URL(url).host;
+  const addresses = sentinels.addresses.map(({ host, port }) => `${host}:${port}`);
+  return `${sentinels.name} of ${addresses.join(', ')}`;
+}

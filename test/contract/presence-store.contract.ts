@@ -222,6 +222,10 @@ export function describePresenceStore(
         await a.write(device('ann', 'online', { session: 's1', isNew: true }));
         await subject.settle();
         expect([a.replaced, b.replaced]).toEqual([['ann s1', 'ann s1'], []]);
+        // Nor is what was cut off before it was told.
+        await a.write(device('ann', 'online', { session: 's5', isNew: true, isCutOff: true }));
+        await subject.settle();
+        expect(b.replaced).toEqual([]);
       });
 
       test('is read in the order asked for, and is together where one of the rooms has them', async () => {

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const LINES_MAX = 400;
-const TEXT_FILES = ['.ts', '.js', '.mjs', '.json', '.md', '.html', '.css', '.yml', '.yaml', '.sh'];
+const TEXT_FILES = ['.ts', '.js', '.mjs', '.json', '.md', '.html', '.css', '.yml', '.yaml', '.sh', '.lua'];
 
 interface SourceFile {
   /** From the repository's root. */
