@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Redis as Client } from 'ioredis';
 import { freePorts } from '../../services/ports.ts';
 import { Redis } from '../../services/redis.ts';
+import { randomName } from '../../src/random-name.ts';
 import { RedisLink } from '../../src/redis/redis-link.ts';
 import { REDIS_DEFAULTS } from '../../src/redis/redis-settings.ts';
 
@@ -32,13 +33,19 @@ export class HistoryStage {
     return new HistoryStage(redis, directory);
   }
 
-  get pid(): number {
-    return this.#redis.daemon.pid;
+  get port(): number {
+    return this.#redis.port;
   }
 
-  /** A link of a replica's. */
-  async link(prefix = 'test', commandTimeoutMs = 5_000): Promise<RedisLink> {
-    const settings = { ...REDIS_DEFAULTS, url: this.#redis.url, prefix, node: 'test', commandTimeoutMs };
+  /** It answers no more, or again. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    process.kill(this.#redis.daemon.pid, signal);
+  }
+
+  /** A link of a replica's; through another port where that is told. */
+  async link(prefix = 'test', port = this.#redis.port): Promise<RedisLink> {
+    const url = `redis://127.0.0.1:${port}`;
+    const settings = { ...REDIS_DEFAULTS, url, prefix, node: randomName(4, 'hex') };
     const link = new RedisLink(settings, silent);
     this.#links.push(link);
     await link.open();

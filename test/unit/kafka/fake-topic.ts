@@ -104,6 +104,7 @@ export class FakeTopic {
   }
 
   async at(partition: number, timeMs: number): Promise<number> {
+    if (!Number.isInteger(timeMs)) throw new Error(`${timeMs} can't be asked for`);
     await turn();
     const list = this.records[partition] as KafkaMessage[];
     const first = this.firsts[partition] ?? 0;
