@@ -36,11 +36,8 @@ export function forwardStretch(place: RoomPlace, from: number, through: number, 
     publications.push(publicationOf(place, entry));
     reached = entry.offset;
   }
-  if (textAt(answer, 4) !== '1') {
-    if (publications.length === 0) begin = Math.max(from, known.quietBehind + 1);
-    if (known.quietBehind <= Math.max(reached, begin - 1))
-      reached = Math.max(reached, Math.min(through, known.through));
-  }
+  if (publications.length === 0) begin = Math.max(from, known.quietBehind + 1);
+  if (known.quietBehind <= Math.max(reached, begin - 1)) reached = Math.max(reached, Math.min(through, known.through));
   return { from: begin, through: reached, publications };
 }
 
@@ -50,7 +47,7 @@ export function backwardStretch(place: RoomPlace, through: number, answer: unkno
   const publications: Publication[] = [];
   const nothing = { from: through + 1, through, publications };
   if (known === null) return nothing;
-  const behind = textAt(answer, 4);
+  const behind = textAt(answer, 5);
   if (behind === undefined && known.through < through) return nothing;
   /** Behind that everything is given. */
   let reached = behind === undefined ? known.quietBehind : Number(behind);
@@ -76,7 +73,7 @@ function textAt(answer: unknown, place: number): string | undefined {
 }
 
 function entriesOf(answer: unknown): Entry[] {
-  const entries = (answer as readonly unknown[])[5] as readonly [string, readonly string[]][];
+  const entries = (answer as readonly unknown[])[4] as readonly [string, readonly string[]][];
   return entries.map(([id, [, previous, , ts, , value = '']]) => {
     return { offset: Number.parseInt(id, 10), previous: Number(previous), ts: Number(ts), value };
   });

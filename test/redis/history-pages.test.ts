@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { RoomPlace, Stretch, StretchBounds } from '../../src/fanout/shared-history.ts';
+import type { RecentPast, RoomPlace, Stretch, StretchBounds } from '../../src/fanout/shared-history.ts';
+import type { Publication } from '../../src/protocol/publication.ts';
 import { HistoryReader } from '../../src/redis/history-reader.ts';
 import { HISTORY_DEFAULTS, type HistorySettings } from '../../src/redis/history-settings.ts';
 import { HistoryWriter } from '../../src/redis/history-writer.ts';
@@ -37,10 +38,40 @@ const played = fc.record({
   other: fc.record({
     recentRecordsMax: fc.oneof(fc.constant(10_000), fc.integer({ min: 1, max: 60 })),
     how: fc.constantFrom('whole' as const, 'whole' as const, 'begun' as const),
+    /** Offsets that have come since it wrote. */
+    lag: fc.oneof(fc.constant(0), fc.nat(100)),
   }),
 });
 
 type Played = typeof played extends fc.Arbitrary<infer T> ? T : never;
+
+/** What a replica has in memory, without the latest that it has read: so far its tail had come when it wrote. */
+class LaggingPast implements RecentPast {
+  readonly partitions = 1;
+  readonly #past: RecentPast;
+  /** Offsets. */
+  lag = 0;
+
+  constructor(past: RecentPast) {
+    this.#past = past;
+  }
+
+  get epoch(): string {
+    return this.#past.epoch;
+  }
+
+  span(partition: number): { from: number; through: number } {
+    const { from, through } = this.#past.span(partition);
+    return { from, through: Math.max(from - 1, through - this.lag) };
+  }
+
+  *publications(partition: number, from: number): Generator<Publication> {
+    const { through } = this.span(partition);
+    for (const publication of this.#past.publications(partition, from)) {
+      if (publication.offset <= through) yield publication;
+    }
+  }
+}
 
 /** What two replicas write of a partition, one after the other, and what Redis makes of it. */
 class RedisPlay implements History {
@@ -51,7 +82,7 @@ class RedisPlay implements History {
   readonly #link: RedisLink;
   readonly #played: Played;
   readonly #settings: HistorySettings;
-  readonly #writers: HistoryWriter[] = [];
+  readonly #writers: { readonly writer: HistoryWriter; readonly past: LaggingPast }[] = [];
   #events: Played['events'];
   #snapshot: Snapshot = [];
   #replicas: FakeReplica[] = [];
@@ -86,14 +117,14 @@ class RedisPlay implements History {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#writers.map((writer) => writer.close()));
+    await Promise.all(this.#writers.map(({ writer }) => writer.close()));
   }
 
   async #begin(replica: FakeReplica): Promise<void> {
     const { other, scenario: records } = this.#played;
     const settings = { windowMs: 100, slackMs: 20, ...records.bounds, recentRecordsMax: other.recentRecordsMax };
     this.#replicas = [replica, await FakeReplica.open(this.topic, settings, other.how)];
-    await this.#lead(1);
+    await this.#lead(1, other.lag);
   }
 
   /** One at a time. */
@@ -110,8 +141,7 @@ class RedisPlay implements History {
     const { client } = this.#stage;
     const keys = kind === 'lose' || kind === 'trim' ? (await client.keys('*')).sort() : [];
     const key = keys[which % keys.length];
-    // Of one that was paused as well.
-    if (kind === 'write') await this.#writers[which % this.#writers.length]?.write();
+    if (kind === 'write') await this.#write(which, count);
     if (kind === 'lead') await this.#lead(which, count);
     if (kind === 'trim' && key?.includes(':h:')) await client.xtrim(key, 'MAXLEN', count);
     if (kind === 'lose' && key !== undefined) await client.del(key);
@@ -123,14 +153,22 @@ class RedisPlay implements History {
     if (kind === 'mix' && old !== undefined) await this.#stage.restoreKey(old);
   }
 
-  /** The lease lapses, and one of the replicas has it from now on; it may not have read everything. */
-  async #lead(which: number, count = 0): Promise<void> {
+  /** One that was paused and has lost its lease, may be. */
+  async #write(which: number, lag: number): Promise<void> {
+    const one = this.#writers[which % this.#writers.length];
+    if (one === undefined) return;
+    this.#replicas[1]?.follow();
+    one.past.lag = lag;
+    await one.writer.write();
+  }
+
+  /** The lease lapses, and one of the replicas has it from now on. */
+  async #lead(which: number, lag = 0): Promise<void> {
     const replica = this.#replicas[which % this.#replicas.length] as FakeReplica;
-    if (replica !== this.#replicas[0]) replica.follow(count);
     await this.#stage.client.del(this.#link.key('hw', replica.past.epoch, 0));
-    const writer = new HistoryWriter(this.#link, this.#settings, silent, replica.past);
-    this.#writers.push(writer);
-    await writer.write();
+    const past = new LaggingPast(replica.past);
+    this.#writers.push({ writer: new HistoryWriter(this.#link, this.#settings, silent, past), past });
+    await this.#write(this.#writers.length - 1, lag);
   }
 }
 

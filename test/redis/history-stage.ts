@@ -54,12 +54,12 @@ export class HistoryStage {
 
   async snapshot(): Promise<Snapshot> {
     const keys = await this.client.keys('*');
-    return Promise.all(
-      keys.map(async (key) => {
-        const [bytes, ttlMs] = await Promise.all([this.client.dumpBuffer(key), this.client.pttl(key)]);
-        return { key, bytes: bytes as Buffer, ttlMs: Math.max(0, ttlMs) };
-      }),
-    );
+    const dumps = keys.map(async (key) => {
+      const [bytes, ttlMs] = await Promise.all([this.client.dumpBuffer(key), this.client.pttl(key)]);
+      // It may be gone by then.
+      return bytes === null ? [] : [{ key, bytes, ttlMs: Math.max(0, ttlMs) }];
+    });
+    return (await Promise.all(dumps)).flat();
   }
 
   /** As after a failover to a replica that had not heard of what came since. */

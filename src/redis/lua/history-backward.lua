@@ -22,4 +22,4 @@ while #entries <= limit and bytes <= bytesMax do
   if #chunk < CHUNK then break end
   last = '(' .. chunk[#chunk][1]
 end
-return { known[1], known[2], known[3], known[4], behind and behind[2][2] or false, entries }
+return { known[1], known[2], known[3], known[4], entries, behind and behind[2][2] }

@@ -19,5 +19,4 @@ while #entries <= limit and bytes <= bytesMax do
   if #chunk < CHUNK then break end
   start = '(' .. chunk[#chunk][1]
 end
-local isCut = #entries > limit or bytes > bytesMax
-return { known[1], known[2], known[3], known[4], isCut and 1 or 0, entries }
+return { known[1], known[2], known[3], known[4], entries }

@@ -66,13 +66,9 @@ for i = 13, #ARGV, 4 do
     local last = lasts[room] or math.max(tonumber(redis.call('ZSCORE', state, room)) or forgotten, from - 1)
     local stream = streams .. room
     local add = { 'XADD', stream, 'MAXLEN', '~', lengthMax, id .. '-1', 'p', digits(last), 't', ARGV[i + 2], 'v', value }
-    if redis.pcall(unpack(add)).err then
-      -- It has this one, or something behind it. If that does not go with this one, it is of no use.
-      if #redis.call('XRANGE', stream, id, id) == 0 then
-        redis.call('UNLINK', stream)
-        redis.call(unpack(add))
-      end
-    end
+    local refusal = redis.pcall(unpack(add)).err
+    -- It has this one, or has had one behind it, if the state was lost and the stream was not.
+    if refusal and not string.find(refusal, 'equal or smaller', 1, true) then return redis.error_reply(refusal) end
     lasts[room] = offset
     bytes = bytes + #value + ENTRY_BYTES
   end

@@ -46,6 +46,7 @@ const event = fc.record({
   kind: fc.oneof(
     { weight: 12, arbitrary: fc.constant('nothing') },
     { weight: 5, arbitrary: fc.constant('append') },
+    { weight: 2, arbitrary: fc.constant('lag') },
     { weight: 1, arbitrary: fc.constantFrom('delete', 'fail') },
   ),
   count: fc.integer({ min: 1, max: 12 }),
@@ -94,7 +95,7 @@ export class Play {
   async open(): Promise<void> {
     const { records, share, deleted, how, batchSize } = this.#scenario;
     this.#append(Math.ceil(records.length * share));
-    this.#delete(Math.min(deleted, this.#old()));
+    this.#delete(Math.min(deleted, this.#old()), (this.topic.ends[0] ?? 0) - 1);
     this.topic.batchSize = batchSize;
     const settings = { windowMs: WINDOW_MS, slackMs: SLACK_MS, ...this.#scenario.bounds };
     this.replica = await FakeReplica.open(this.topic, settings, how, this.#history?.shared);
@@ -113,8 +114,9 @@ export class Play {
     expect(this.replica.pages.scans.running).toBe(0);
   }
 
+  /** Of what the replica has read. */
   get end(): number {
-    return (this.topic.ends[0] ?? 0) - 1;
+    return this.replica.past.span(0).through;
   }
 
   get first(): number {
@@ -157,7 +159,9 @@ export class Play {
       this.#append(event.count);
       this.replica.follow();
     }
-    if (event?.kind === 'delete') this.#delete(event.count);
+    // This replica has not come to it yet, others may have.
+    if (event?.kind === 'lag') this.#append(event.count);
+    if (event?.kind === 'delete') this.#delete(event.count, this.end);
     if (event?.kind === 'fail') throw new Error('Kafka fails');
   }
 
@@ -184,9 +188,9 @@ export class Play {
   }
 
   /** Never the newest: retention leaves the segment that is written to. */
-  #delete(count: number): void {
+  #delete(count: number, newest: number): void {
     this.#soundFromBefore = this.soundFrom;
-    this.topic.firsts[0] = Math.min(this.first + count, Math.max(this.first, this.end));
+    this.topic.firsts[0] = Math.min(this.first + count, Math.max(this.first, newest));
   }
 }
 
