@@ -8,8 +8,8 @@
 --                         ' forgotten'           rooms that are not there have none behind it, or before ' from'
 --                         ' floor', ' swept'     nothing up to the floor is kept; rooms without a later publication have
 --                                                no stream, of those up to the other one
---                         ' bytes'               of all publications ever taken over
--- {prefix}:hm:EPOCH:N     list, oldest first: how far the partition was at a time, with its bytes
+--                         ' bytes'               of all that was ever taken over
+-- {prefix}:hm:EPOCH:N     list, oldest first: how far the partition was at a time (ms since 1970), with its bytes
 -- {prefix}:hw:EPOCH:N     who writes: the token of the lease
 --
 -- All of it says what is so in a log that does not change. A state that is older, or a part that is gone, makes it less but
@@ -24,7 +24,10 @@ local leaseMs, lengthMax, ageMs, bytesMax = ARGV[4], ARGV[5], tonumber(ARGV[6]),
 local roomsMax, lastMs = tonumber(ARGV[8]), ARGV[9]
 local oldest, after, to = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 
+-- Memory that Redis takes, as measured: of an entry beside its value, of a value in parts of itself, of a stream.
 local ENTRY_BYTES = 64
+local VALUE_PARTS = 1.25
+local STREAM_BYTES = 4600
 local MARKS = 16
 local SWEEP = 200
 local FORGET = 1000
@@ -63,14 +66,18 @@ for i = 13, #ARGV, 4 do
   local room, id, value = ARGV[i], ARGV[i + 1], ARGV[i + 3]
   local offset = tonumber(id)
   if offset > through then
-    local last = lasts[room] or math.max(tonumber(redis.call('ZSCORE', state, room)) or forgotten, from - 1)
     local stream = streams .. room
+    local last = lasts[room]
+    if not last then
+      last = math.max(tonumber(redis.call('ZSCORE', state, room)) or forgotten, from - 1)
+      if redis.call('EXISTS', stream) == 0 then bytes = bytes + STREAM_BYTES end
+    end
     local add = { 'XADD', stream, 'MAXLEN', '~', lengthMax, id .. '-1', 'p', digits(last), 't', ARGV[i + 2], 'v', value }
     local refusal = redis.pcall(unpack(add)).err
     -- It has this one, or has had one behind it, if the state was lost and the stream was not.
     if refusal and not string.find(refusal, 'equal or smaller', 1, true) then return redis.error_reply(refusal) end
     lasts[room] = offset
-    bytes = bytes + #value + ENTRY_BYTES
+    bytes = bytes + math.ceil(#value * VALUE_PARTS) + ENTRY_BYTES
   end
 end
 through = math.max(through, to)
