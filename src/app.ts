@@ -26,7 +26,9 @@ import { CountedVerifier } from './observability/counted-verifier.ts';
 import { DeliveryProbe } from './observability/delivery-probe.ts';
 import { Metrics } from './observability/metrics.ts';
 import { Tally } from './observability/tally.ts';
+import { openHistory } from './open-history.ts';
 import { openLog } from './open-log.ts';
+import { openPeers } from './open-peers.ts';
 import { openPresence } from './open-presence.ts';
 import { openRedis } from './open-redis.ts';
 import { BOUNDS } from './protocol/bounds.ts';
@@ -53,6 +55,8 @@ const WHEEL_TICK_MS = 25;
 const WHEEL_STEP_MS_MAX = 250;
 /** Connections of one user that were cut off and are still seen. */
 const LINGERING_PER_USER_MAX = 16;
+/** Milliseconds for a device that has come to another replica to join its rooms there; a goodbye there waits for them. */
+const HANDOVER_MS = 500;
 /** Milliseconds after which a probe record that was not delivered counts as lost. */
 const PROBE_TIMEOUT_MS = 5_000;
 
@@ -64,13 +68,21 @@ const PROBE_TIMEOUT_MS = 5_000;
  */
 export async function startApp(config: Config, logger: Logger, onFailure: (error: Error) => void): Promise<App> {
   const redis = await openRedis(config, logger);
-  const { log, figures, history, bounds: logBounds } = await openLog(config, redis, logger, onFailure);
+  const history = await openHistory(config, redis, logger);
+  const { log, figures, bounds: logBounds } = await openLog(config, history, logger, onFailure);
   const keys = openKeys(config, logger);
   const presence = await openPresence(config, redis, logger);
   const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS, stepMsMax: WHEEL_STEP_MS_MAX });
   const tally = new Tally();
+  const { peers, figures: peerFigures } = await openPeers(config, redis, logger);
   if (redis !== null) redis.onAnswered = (kind, ms) => tally.redisCalls[kind].observeMs(ms);
-  const gateway = new Gateway(log, presence.store, wheel, gatewaySettings(config, keys, tally), logger, tally);
+  const gateway = new Gateway(
+    { log, presence: presence.store, isPresenceShared: redis !== null, peers },
+    wheel,
+    gatewaySettings(config, keys, tally),
+    logger,
+    tally,
+  );
   await gateway.open();
   const certificate =
     config.tlsCert !== null && config.tlsKey !== null ? new Certificate(config.tlsCert, config.tlsKey, logger) : null;
@@ -112,6 +124,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     redis: redis === null ? null : () => redis.figures(),
     history: history === null ? null : () => history.figures(),
     presence: presence.figures,
+    peers: peerFigures,
     keySet: keys instanceof RemoteKeySet ? keys : null,
     bounds: {
       ...{
@@ -223,6 +236,7 @@ function gatewaySettings(config: Config, keys: KeySource | null, tally: Tally): 
     tracker: {
       graceMs: config.graceMs,
       batchMs: config.presenceBatchMs,
+      handoverMs: HANDOVER_MS,
       lingeringPerUserMax: LINGERING_PER_USER_MAX,
       lingeringMax: config.connectionsMax,
     },
@@ -247,9 +261,9 @@ function gatewaySettings(config: Config, keys: KeySource | null, tally: Tally): 
               tally,
             ),
       anonymousGrants: anonymousGrants(config),
-      sessionsPerUserMax: config.sessionsPerUser,
       sessionsPerAddressMax: config.sessionsPerAddress,
     },
+    sessionsPerUserMax: config.sessionsPerUser,
   };
 }
 

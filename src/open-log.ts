@@ -5,32 +5,29 @@ import { openEmbeddedLog } from './fanout/embedded-log.ts';
 import { EMBEDDED_LOG_DEFAULTS } from './fanout/embedded-settings.ts';
 import type { LogLines } from './fanout/log-lines.ts';
 import type { ServedLog } from './fanout/served-log.ts';
+import type { KeptHistory } from './fanout/shared-history.ts';
 import type { KafkaLogFigures } from './kafka/kafka-log-figures.ts';
 import { KAFKA_LOG_DEFAULTS, type KafkaLogSettings } from './kafka/kafka-settings.ts';
 import { readAuthorities } from './pem-file.ts';
-import type { RedisHistory } from './redis/redis-history.ts';
-import type { RedisLink } from './redis/redis-link.ts';
 
 /** The log that a process serves, and what bounds it. */
 export interface OpenLog {
   readonly log: ServedLog;
   /** What a log on Kafka has to tell beside; null: it is the embedded one. */
   readonly figures: (() => KafkaLogFigures) | null;
-  /** What replicas keep of it in Redis, to be closed before it; null: they don't. */
-  readonly history: RedisHistory | null;
   readonly bounds: { readonly readsQueuedMax: number; readonly dedupeEntriesMax: number };
 }
 
 /**
  * Opens the log that the settings name: on Kafka where they name brokers, else the embedded one.
  *
- * @param redis where replicas keep what they have read of Kafka; null: nowhere
+ * @param history where replicas keep what they have read of Kafka; null: nowhere
  * @param onFailure called when the embedded log can't go on and must be opened anew
  * @throws ConfigError, DataDirectoryError or KafkaSetupError, in words for the operator
  */
 export async function openLog(
   config: Config,
-  redis: RedisLink | null,
+  history: KeptHistory | null,
   logger: LogLines,
   onFailure: (error: Error) => void,
 ): Promise<OpenLog> {
@@ -38,10 +35,9 @@ export async function openLog(
     // Who has no Kafka does without its library as well.
     const { openKafkaLog } = await import('./kafka/open-kafka-log.ts');
     const settings = kafkaSettings(config);
-    const history = redis === null ? null : await createHistory(config, redis, logger);
     const log = await openKafkaLog(settings, logger, history);
     history?.follow(log.past);
-    return { log, figures: () => log.figures(), history, bounds: settings };
+    return { log, figures: () => log.figures(), bounds: settings };
   }
   const settings = {
     ...EMBEDDED_LOG_DEFAULTS,
@@ -53,7 +49,7 @@ export async function openLog(
     synced: process.env.TIDEGATE_TEST_UNSYNCED !== 'true',
     onFailure,
   };
-  return { log: await openEmbeddedLog(settings, logger), figures: null, history: null, bounds: settings };
+  return { log: await openEmbeddedLog(settings, logger), figures: null, bounds: settings };
 }
 
 /** What `tidegate check` says of the log. @throws ConfigError, DataDirectoryError or KafkaSetupError */
@@ -69,19 +65,6 @@ export async function describeLog(config: Config): Promise<string> {
   const state = await checkKafka(createClient(settings, silent).admin(), settings);
   const brokers = settings.brokers.join(', ');
   return `on Kafka, ${brokers}, ${partitions} partitions, topics ${prefix}.*: ${state === 'empty' ? 'to be made' : 'good'}`;
-}
-
-async function createHistory(config: Config, redis: RedisLink, logger: LogLines): Promise<RedisHistory> {
-  const { RedisHistory: History } = await import('./redis/redis-history.ts');
-  const { HISTORY_DEFAULTS } = await import('./redis/history-settings.ts');
-  const settings = {
-    ...HISTORY_DEFAULTS,
-    lengthMax: config.historyLength,
-    ageMs: config.historyMs,
-    bytesMax: config.historyBytes,
-    roomsMax: config.historyRooms,
-  };
-  return new History(redis, settings, logger);
 }
 
 function commonSettings(config: Config) {

@@ -3,6 +3,7 @@ import { BOUNDS } from '../protocol/bounds.ts';
 import type { Framing } from '../protocol/dialect.ts';
 import type { Publication } from '../protocol/publication.ts';
 import { partitionOf } from './partition.ts';
+import type { Signal } from './peers.ts';
 import { RecentPublications } from './recent-publications.ts';
 import type { RoomLog } from './room-log.ts';
 import { Room, type Subscriber, Subscription } from './subscription.ts';
@@ -51,6 +52,8 @@ export class Hub {
   /** Called at the end of a tick, when every push of it is queued. */
   readonly #onTick: () => void;
   readonly #counts: HubCounts;
+  /** Called when a room gets its first subscription, and when it has lost its last one. */
+  readonly #onAudience: (room: string, isThere: boolean) => void;
   #dirty: Room[] = [];
   #timer: NodeJS.Timeout | NodeJS.Immediate | null = null;
   #lastTickEndedMs = 0;
@@ -61,11 +64,13 @@ export class Hub {
     settings: HubSettings,
     onTick: () => void,
     counts: HubCounts = new Tally(),
+    onAudience: (room: string, isThere: boolean) => void = () => {},
   ) {
     this.#log = log;
     this.#settings = settings;
     this.#onTick = onTick;
     this.#counts = counts;
+    this.#onAudience = onAudience;
   }
 
   get roomCount(): number {
@@ -90,13 +95,16 @@ export class Hub {
   subscribe(subscriber: Subscriber, roomName: string): Subscription {
     const room = this.#reference(roomName);
     room.subscriptions += 1;
+    if (room.subscriptions === 1) this.#onAudience(roomName, true);
     return new Subscription(subscriber, room);
   }
 
   unsubscribe(subscription: Subscription): void {
-    subscription.room.live.delete(subscription);
-    subscription.room.subscriptions -= 1;
-    this.#release(subscription.room);
+    const { room } = subscription;
+    room.live.delete(subscription);
+    room.subscriptions -= 1;
+    if (room.subscriptions === 0) this.#onAudience(room.name, false);
+    this.#release(room);
   }
 
   /** Begins a reading of a room's past, which must be closed. */
@@ -170,15 +178,15 @@ export class Hub {
 
   /**
    * Gives a signal to a room's live subscribers, now or never: it has no place in the log. Who lags behind goes
-   * without, so that signals never cost anybody a message or the session. `data` is JSON text.
+   * without, so that signals never cost anybody a message or the session.
    */
-  signal(roomName: string, from: string, data: string): void {
+  signal({ room, from, data }: Signal): void {
     const chunks = new Map<Framing, Buffer | null>();
-    for (const { subscriber } of this.#rooms.get(roomName)?.live ?? []) {
+    for (const { subscriber } of this.#rooms.get(room)?.live ?? []) {
       const { framing } = subscriber;
       let chunk = chunks.get(framing);
       if (chunk === undefined) {
-        const payload = framing.signal(roomName, from, data);
+        const payload = framing.signal(room, from, data);
         chunk = payload === null ? null : framing.frame([payload]);
         chunks.set(framing, chunk);
       }

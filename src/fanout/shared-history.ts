@@ -49,3 +49,9 @@ export interface RecentPast {
   /** Those in memory from an offset on, oldest first. To be read within a turn of the loop. */
   publications(partition: number, from: number): Iterable<Publication>;
 }
+
+/** One that is kept from what this replica has in memory. */
+export interface KeptHistory extends SharedHistory {
+  /** Begins to keep what comes into memory. Called once at most, when the log is open. */
+  follow(past: RecentPast): void;
+}

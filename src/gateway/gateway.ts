@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
 import { Hub, type HubSettings } from '../fanout/hub.ts';
+import type { Peers, Removal, Removed } from '../fanout/peers.ts';
 import type { RoomLog } from '../fanout/room-log.ts';
 import type { SessionRates } from '../limits/session-limits.ts';
 import type { TimerWheel } from '../limits/timer-wheel.ts';
 import { type SessionEnd, Tally } from '../observability/tally.ts';
 import { type FeedSettings, PresenceFeed } from '../presence/presence-feed.ts';
 import type { PresenceStore } from '../presence/presence-store.ts';
-import { PresenceTracker, type TrackerSettings } from '../presence/presence-tracker.ts';
+import { PresenceTracker, type TrackedSession, type TrackerSettings } from '../presence/presence-tracker.ts';
 import type { Command, ConnectCommand, JoinCommand } from '../protocol/commands.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { type DisconnectReason, reconnects } from '../protocol/disconnects.ts';
@@ -21,9 +22,11 @@ import { signal } from './handlers/signal.ts';
 import { InboxBytes } from './inbox.ts';
 import type { LivenessSettings } from './liveness.ts';
 import { OutboxFlusher, UnsharedBytes } from './outbox.ts';
+import { removeHere } from './removals.ts';
 import { Session, type SessionHost } from './session.ts';
 import { addressKey, SessionRegistry } from './session-registry.ts';
 import type { Transport } from './transport.ts';
+import { UserCap } from './user-cap.ts';
 
 export interface GatewaySettings {
   readonly hub: HubSettings;
@@ -47,7 +50,18 @@ export interface GatewaySettings {
   /** Milliseconds for a client that catches up to ask for its next page. */
   readonly catchUpTimeoutMs: number;
   /** Who may connect, and what is told of this node. */
-  readonly access: Omit<ConnectContext, 'registry' | 'tracker'>;
+  readonly access: Omit<ConnectContext, 'registry' | 'tracker' | 'userCap'>;
+  /** Sessions of one user; 0: as many as come. */
+  readonly sessionsPerUserMax: number;
+}
+
+/** What a gateway has of the world, and may share with other replicas. */
+export interface GatewayPorts {
+  readonly log: RoomLog;
+  readonly presence: PresenceStore;
+  /** Others write to the same store: it knows sessions that this process does not. */
+  readonly isPresenceShared: boolean;
+  readonly peers: Peers;
 }
 
 /** The node's sessions and what their commands do: the middle of the server, whatever the transports. */
@@ -66,6 +80,7 @@ export class Gateway implements SessionHost {
   readonly tracker: PresenceTracker;
   /** What the handlers of rooms and presence work on; the server API shares them. */
   readonly rooms: RoomsContext;
+  readonly #peers: Peers;
   readonly #settings: GatewaySettings;
   readonly #logger: Logger;
   readonly #connect: ConnectContext;
@@ -81,13 +96,13 @@ export class Gateway implements SessionHost {
   #emptied: (() => void) | null = null;
 
   constructor(
-    log: RoomLog,
-    store: PresenceStore,
+    { log, presence: store, isPresenceShared, peers }: GatewayPorts,
     wheel: TimerWheel,
     settings: GatewaySettings,
     logger: Logger,
     tally = new Tally(),
   ) {
+    this.#peers = peers;
     this.#settings = settings;
     this.#logger = logger;
     this.wheel = wheel;
@@ -97,9 +112,10 @@ export class Gateway implements SessionHost {
     this.rates = settings.rates;
     this.unshared = new UnsharedBytes(settings.unsharedBytesMax);
     this.inboxBytes = new InboxBytes(settings.inboxBytesMax, settings.inboxesBytesMax);
-    this.hub = new Hub(log, settings.hub, () => this.flusher.flush(), tally);
+    const onAudience = (room: string, isThere: boolean) => peers.setInterest(room, isThere);
+    this.hub = new Hub(log, settings.hub, () => this.flusher.flush(), tally, onAudience);
     this.feed = new PresenceFeed(store, settings.feed, wheel, () => this.flusher.flush());
-    this.tracker = new PresenceTracker(store, this.feed, settings.tracker, wheel);
+    this.tracker = new PresenceTracker(store, this.feed, (lost) => this.#replaced(lost), settings.tracker, wheel);
     const { hub, feed, tracker, unshared } = this;
     const { catchUpTimeoutMs, roomMembersMax } = settings;
     this.rooms = { log, tally, hub, feed, tracker, store, unshared, wheel, catchUpTimeoutMs, roomMembersMax };
@@ -108,16 +124,29 @@ export class Gateway implements SessionHost {
       failed: (session, id, error) => this.#fail(session, id, error),
       ended: () => this.#checkSettled(),
     };
-    this.#connect = { ...settings.access, registry: this.sessions, tracker };
+    const sharedStore = isPresenceShared ? store : null;
+    const userCap = new UserCap(settings.sessionsPerUserMax, this.sessions, tracker, sharedStore);
+    this.#connect = { ...settings.access, registry: this.sessions, tracker, userCap };
     log.tail(
       (publications) => hub.receive(publications),
       (partition) => hub.break(partition),
     );
   }
 
-  /** Takes part in presence. To be called before sessions come. */
-  open(): Promise<void> {
-    return this.tracker.open();
+  /** Takes part in what replicas share. To be called before sessions come. */
+  async open(): Promise<void> {
+    await this.tracker.open();
+    await this.#peers.open({
+      onSignal: (signal) => this.hub.signal(signal),
+      onRemoval: (removal) => removeHere(removal, this.sessions, this.rooms),
+    });
+  }
+
+  /** Ends a user's sessions, or takes them out of a room, on whichever replica they are. */
+  async remove(removal: Removal): Promise<Removed> {
+    const here = removeHere(removal, this.sessions, this.rooms);
+    const { sessions, partial } = await this.#peers.remove(removal);
+    return { sessions: here + sessions, partial };
   }
 
   get draining(): boolean {
@@ -229,6 +258,7 @@ export class Gateway implements SessionHost {
     this.hub.flush();
     for (const session of this.sessions) session.disconnect('drain');
     await this.tracker.close();
+    this.#peers.close();
   }
 
   #handle(
@@ -258,7 +288,7 @@ export class Gateway implements SessionHost {
       case 'history':
         return history(session, command, rooms);
       case 'signal':
-        signal(session, command, this.hub);
+        signal(session, command, this.hub, this.#peers);
         return undefined;
       case 'presence':
         return presence(session, command, rooms);
@@ -277,6 +307,12 @@ export class Gateway implements SessionHost {
         session.quit();
         return undefined;
     }
+  }
+
+  /** A session's device has connected on another replica. */
+  #replaced({ user, device, session: id }: TrackedSession): void {
+    const session = this.sessions.get(user.name, device);
+    if (session?.id === id) session.disconnect('replaced');
   }
 
   /** A session's grants have changed: what they no longer cover ends. */

@@ -3,6 +3,7 @@ import { ERRORS } from '../protocol/errors.ts';
 import { OPS } from '../protocol/reader.ts';
 import { LOG_METRICS } from './log-metrics.ts';
 import { APPEND_SECONDS, CALL_SECONDS, LOCAL_SECONDS, type MetricEntry } from './metric-entry.ts';
+import { PEER_METRICS } from './peer-metrics.ts';
 import { REDIS_METRICS } from './redis-metrics.ts';
 
 const API_CALLS = [
@@ -328,6 +329,7 @@ export const METRICS = {
     help: 'Sessions that are not read, because they went on far beyond their rates',
   },
   ...LOG_METRICS,
+  ...PEER_METRICS,
   ...REDIS_METRICS,
   draining: {
     name: 'tidegate_draining',

@@ -50,6 +50,15 @@ export interface MetricSources {
         readonly behind: number;
       })
     | null;
+  /** null: there are none, or none that can be told anything. */
+  readonly peers:
+    | (() => {
+        readonly rooms: number;
+        readonly signals: Readonly<Record<string, number>>;
+        readonly removals: Readonly<Record<string, number>>;
+        readonly unreadable: number;
+      })
+    | null;
   /** null: nothing is shared through Redis. */
   readonly redis:
     | (() => {
@@ -166,6 +175,10 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   historyFailures: ({ history }) => history?.().failures ?? 0,
   historyLed: ({ history }) => history?.().led ?? 0,
   historyLag: ({ history }) => history?.().behind ?? 0,
+  peerSignals: ({ peers }) => peers?.().signals ?? noneOf(METRICS.peerSignals.labels.what),
+  peerRemovals: ({ peers }) => peers?.().removals ?? noneOf(METRICS.peerRemovals.labels.result),
+  peerUnreadable: ({ peers }) => peers?.().unreadable ?? 0,
+  peerRooms: ({ peers }) => peers?.().rooms ?? 0,
   redisConnections: ({ redis }) => redis?.().connections ?? noneOf(METRICS.redisConnections.labels.connection),
   redisShed: ({ redis }) => redis?.().shed ?? 0,
   redisFailures: ({ redis }) => redis?.().failures ?? noneOf(METRICS.redisFailures.labels.reason),

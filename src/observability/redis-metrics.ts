@@ -8,7 +8,17 @@ export const REDIS_METRICS = {
     signal: 'latency',
     help: 'From asking Redis to its answer, of what it has answered in time',
     labels: {
-      call: ['lease', 'presence_write', 'presence_read', 'reap', 'history_write', 'history_read', 'publish', 'other'],
+      call: [
+        'lease',
+        'presence_write',
+        'presence_read',
+        'reap',
+        'history_write',
+        'history_read',
+        'peers',
+        'publish',
+        'other',
+      ],
     },
     buckets: LOCAL_SECONDS,
   },

@@ -16,6 +16,11 @@ export interface TrackerSettings {
   readonly graceMs: number;
   /** Milliseconds over which changes are gathered when there are many; one alone is written at once. */
   readonly batchMs: number;
+  /**
+   * Milliseconds for which a session is still seen when its device has connected on another replica, where the grace is
+   * longer: those that it may take to join there the rooms in which it was, so that nobody sees it leave them.
+   */
+  readonly handoverMs: number;
   /** Sessions in their grace: of one user, and of this replica. The one beyond that ended first leaves early. */
   readonly lingeringPerUserMax: number;
   readonly lingeringMax: number;
@@ -23,6 +28,9 @@ export interface TrackerSettings {
 
 /** Hears what changed in rooms and users of interest. */
 export type PresenceChanges = Pick<PresenceReplica, 'onRoomChange' | 'onUserChange'>;
+
+/** Called with a living session that has lost its place to one on another replica, and is to be ended. Must not throw. */
+export type OnReplaced = (tracked: TrackedSession) => void;
 
 /** Milliseconds after which what could not be written is tried again. */
 const REWRITE_MS = 1_000;
@@ -39,8 +47,12 @@ export class TrackedSession extends Timed {
   /** Milliseconds since 1970 at which its connection ended; 0 while it is connected. */
   endedMs = 0;
   rooms: Few<string>;
-  /** In its grace. */
-  isLingering = false;
+  /** `lingering`: in its grace. */
+  phase: 'connected' | 'lingering' | 'gone' = 'connected';
+  /** The store may not know of it yet. */
+  isNew = true;
+  /** Its device has connected on another replica since. */
+  isReplaced = false;
   readonly #onGraceOver: (session: TrackedSession) => void;
 
   constructor(user: TrackedUser, device: string, session: string, onGraceOver: (session: TrackedSession) => void) {
@@ -71,6 +83,7 @@ interface TrackedUser {
 export class PresenceTracker implements PresenceReplica {
   readonly #store: PresenceStore;
   readonly #changes: PresenceChanges;
+  readonly #onReplaced: OnReplaced;
   readonly #settings: TrackerSettings;
   readonly #wheel: TimerWheel;
   readonly #users = new Map<string, TrackedUser>();
@@ -79,8 +92,8 @@ export class PresenceTracker implements PresenceReplica {
   readonly #seen = new Map<string, number>();
   /** In the order in which they ended. */
   readonly #lingering = new Set<TrackedSession>();
-  /** Gathered, by their names. */
-  #sessions = new Map<string, SessionChange>();
+  /** Gathered: those whose state is to be told. */
+  #sessions = new Set<TrackedSession>();
   /** Gathered, by room and user. */
   #members = new Map<string, MemberChange>();
   /** Resolved when the changes gathered now are written; null when there are none. */
@@ -93,9 +106,16 @@ export class PresenceTracker implements PresenceReplica {
   /** One for all sessions. */
   readonly #graceOver = (tracked: TrackedSession) => this.#remove(tracked);
 
-  constructor(store: PresenceStore, changes: PresenceChanges, settings: TrackerSettings, wheel: TimerWheel) {
+  constructor(
+    store: PresenceStore,
+    changes: PresenceChanges,
+    onReplaced: OnReplaced,
+    settings: TrackerSettings,
+    wheel: TimerWheel,
+  ) {
     this.#store = store;
     this.#changes = changes;
+    this.#onReplaced = onReplaced;
     this.#settings = settings;
     this.#wheel = wheel;
   }
@@ -129,7 +149,7 @@ export class PresenceTracker implements PresenceReplica {
       this.#users.set(name, user);
     }
     if (!hasDevice(user, device)) this.#devices += 1;
-    const before = members(user.sessions).findLast((other) => other.isLingering && other.device === device);
+    const before = members(user.sessions).findLast((other) => other.phase === 'lingering' && other.device === device);
     const tracked = new TrackedSession(user, device, session, this.#graceOver);
     if (before !== undefined) {
       tracked.status = before.status;
@@ -137,7 +157,7 @@ export class PresenceTracker implements PresenceReplica {
       tracked.statusMs = before.statusMs;
     }
     user.sessions = including(user.sessions, tracked);
-    this.#tellSession(sessionChange(tracked));
+    this.#tellSession(tracked);
     return tracked;
   }
 
@@ -155,7 +175,7 @@ export class PresenceTracker implements PresenceReplica {
     tracked.rooms = excluding(tracked.rooms, room);
     // Where an earlier session of the device lingers in the room, it has come back only to leave.
     for (const other of members(tracked.user.sessions)) {
-      if (other.isLingering && other.device === tracked.device) other.rooms = excluding(other.rooms, room);
+      if (other.phase === 'lingering' && other.device === tracked.device) other.rooms = excluding(other.rooms, room);
     }
     if (!isSeen(tracked.user, room)) this.#tellMember(room, tracked.user.name, false);
   }
@@ -167,7 +187,7 @@ export class PresenceTracker implements PresenceReplica {
     tracked.text = text;
     // Later than the one that it replaces, or took over from the device's last session, whatever the clock says.
     tracked.statusMs = Math.max(Date.now(), tracked.statusMs + 1);
-    this.#tellSession(sessionChange(tracked));
+    this.#tellSession(tracked);
   }
 
   /**
@@ -181,7 +201,7 @@ export class PresenceTracker implements PresenceReplica {
     if (isLeaving) {
       // Who leaves also leaves where an earlier connection of the same device still lingers.
       for (const other of members(tracked.user.sessions)) {
-        if (other.isLingering && other.device === tracked.device) this.#remove(other);
+        if (other.phase === 'lingering' && other.device === tracked.device) this.#remove(other);
       }
     }
     if (isLeaving || graceMs === 0) {
@@ -189,10 +209,11 @@ export class PresenceTracker implements PresenceReplica {
       return;
     }
     if (this.#closed) return;
-    tracked.isLingering = true;
+    tracked.phase = 'lingering';
     this.#lingering.add(tracked);
-    this.#wheel.set(tracked, graceMs);
-    const ofUser = members(tracked.user.sessions).filter((session) => session.isLingering);
+    this.#wheel.set(tracked, this.#lingerMs(tracked));
+    this.#tellSession(tracked);
+    const ofUser = members(tracked.user.sessions).filter((session) => session.phase === 'lingering');
     if (ofUser.length > lingeringPerUserMax) {
       // A device that comes and goes all the time must not cost another one its grace.
       const ofDevice = ofUser.filter(({ device }) => device === tracked.device);
@@ -212,7 +233,7 @@ export class PresenceTracker implements PresenceReplica {
     for (const user of this.#users.values()) {
       const rooms = new Set<string>();
       for (const session of members(user.sessions)) {
-        sessions.push(sessionChange(session));
+        sessions.push(changeOf(session));
         for (const room of members(session.rooms)) rooms.add(room);
       }
       for (const room of rooms) present.push({ room, user: user.name, present: true });
@@ -228,10 +249,14 @@ export class PresenceTracker implements PresenceReplica {
     this.#changes.onUserChange(user);
   }
 
-  /** A session in its grace is not waited for any more. */
+  /** A living session is to be ended; one in its grace is not waited for any longer than a handover takes. */
   onReplaced(user: string, session: string): void {
     const tracked = members(this.#users.get(user)?.sessions).find((each) => each.session === session);
-    if (tracked?.isLingering) this.#remove(tracked);
+    // It may be told again, and that is no reason to wait for longer.
+    if (tracked === undefined || tracked.isReplaced) return;
+    tracked.isReplaced = true;
+    if (tracked.endedMs === 0) this.#onReplaced(tracked);
+    else if (tracked.phase === 'lingering' && !this.#closed) this.#wheel.set(tracked, this.#lingerMs(tracked));
   }
 
   /**
@@ -250,21 +275,26 @@ export class PresenceTracker implements PresenceReplica {
     await this.#store.close();
   }
 
+  #lingerMs({ isReplaced }: TrackedSession): number {
+    const { graceMs, handoverMs } = this.#settings;
+    return isReplaced ? Math.min(handoverMs, graceMs) : graceMs;
+  }
+
   #remove(tracked: TrackedSession | undefined): void {
     if (tracked === undefined) return;
     this.#wheel.clear(tracked);
     this.#lingering.delete(tracked);
-    tracked.isLingering = false;
+    tracked.phase = 'gone';
     const { user } = tracked;
     user.sessions = excluding(user.sessions, tracked);
     if (!hasDevice(user, tracked.device)) this.#devices -= 1;
     for (const room of members(tracked.rooms)) if (!isSeen(user, room)) this.#tellMember(room, user.name, false);
     if (user.sessions === undefined) this.#users.delete(user.name);
-    this.#tellSession(goneChange(tracked));
+    this.#tellSession(tracked);
   }
 
-  #tellSession(change: SessionChange): void {
-    this.#sessions.set(change.session, change);
+  #tellSession(tracked: TrackedSession): void {
+    this.#sessions.add(tracked);
     this.#schedule();
   }
 
@@ -304,17 +334,18 @@ export class PresenceTracker implements PresenceReplica {
     const sessions = this.#sessions;
     const members = this.#members;
     this.#gathered = null;
-    this.#sessions = new Map();
+    this.#sessions = new Set();
     this.#members = new Map();
     this.#writing = gathered.promise;
     let delayMs = 0;
     try {
-      await this.#store.write({ sessions: [...sessions.values()], members: [...members.values()] });
+      await this.#store.write({ sessions: [...sessions].map(changeOf), members: [...members.values()] });
+      for (const tracked of sessions) tracked.isNew = false;
       gathered.resolve();
       return true;
     } catch (error) {
       // What has changed since is newer.
-      this.#sessions = new Map([...sessions, ...this.#sessions]);
+      this.#sessions = new Set([...sessions, ...this.#sessions]);
       this.#members = new Map([...members, ...this.#members]);
       delayMs = REWRITE_MS;
       gathered.reject(error);
@@ -336,13 +367,15 @@ function isSeen(user: TrackedUser, room: string): boolean {
   return members(user.sessions).some(({ rooms }) => includes(rooms, room));
 }
 
-function sessionChange({ user, device, session, status, text, statusMs }: TrackedSession): SessionChange {
-  const state = { status, ...(text !== undefined && { text }) };
-  return { user: user.name, device, session, state, atMs: statusMs };
-}
-
-function goneChange({ user, device, session, endedMs }: TrackedSession): SessionChange {
-  return { user: user.name, device, session, state: null, atMs: endedMs };
+/** What there is to say of a session now. */
+function changeOf(tracked: TrackedSession): SessionChange {
+  const { user, device, session, status, text, phase } = tracked;
+  const of = { user: user.name, device, session };
+  if (phase === 'gone') return { ...of, state: null, atMs: tracked.endedMs };
+  const isCutOff = phase === 'lingering';
+  const state = { status, ...(text !== undefined && { text }), ...(isCutOff && { isCutOff }) };
+  // One that was cut off before the store knew of it takes no other's place: its device may be elsewhere by now.
+  return { ...of, state, atMs: tracked.statusMs, ...(tracked.isNew && !isCutOff && { isNew: true }) };
 }
 
 function withResolvers(): PromiseWithResolvers<void> {

@@ -81,10 +81,10 @@ export function readPublish(text: string): PublishCommand | null {
   return after === '' ? { op: 'publish', id, room, mid, data } : { op: 'publish', id, room, mid, data, after };
 }
 
-/** Whether a span of text is what the `data` of a publish may be. */
-export function isData(raw: string): boolean {
+/** Whether a span of text is what the `data` of a publish may be, or of what else may have so many bytes. */
+export function isData(raw: string, bytesMax: number = BOUNDS.dataBytesMax): boolean {
   // A character of UTF-16 is three bytes at most.
-  if (raw.length > BOUNDS.dataBytesMax / 3 && Buffer.byteLength(raw) > BOUNDS.dataBytesMax) return false;
+  if (raw.length > bytesMax / 3 && Buffer.byteLength(raw) > bytesMax) return false;
   try {
     JSON.parse(raw);
   } catch {

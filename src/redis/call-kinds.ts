@@ -6,6 +6,7 @@ export const CALL_KINDS = [
   'reap',
   'history_write',
   'history_read',
+  'peers',
   'publish',
   'other',
 ] as const;
@@ -18,6 +19,7 @@ const BY_NAME: readonly (readonly [RegExp, CallKind])[] = [
   [/^presence-(reap|sweep)$/, 'reap'],
   [/^history-(write|release)$/, 'history_write'],
   [/^history-/, 'history_read'],
+  [/^peers-/, 'peers'],
   [/^publish$/, 'publish'],
 ];
 

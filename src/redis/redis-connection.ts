@@ -12,7 +12,8 @@ export interface ConnectionUser {
 }
 
 /** What Redis answers while it is in no state to do what it is told, or this user has no right to. */
-const REFUSAL = /(^|-)(LOADING|READONLY|MASTERDOWN|NOREPLICAS|MISCONF|OOM|BUSY|UNKILLABLE|NOPERM|NOAUTH)\b/;
+const REFUSAL =
+  /(^|-)(LOADING|READONLY|MASTERDOWN|NOREPLICAS|MISCONF|OOM|BUSY|UNKILLABLE|NOPERM|NOAUTH)\b|The user executing the script/;
 
 /** One connection to Redis, which comes back by itself. */
 export class RedisConnection {
@@ -33,13 +34,15 @@ export class RedisConnection {
     client.on('ready', () => void this.#prepare());
     client.on('close', () => this.#lost());
     client.on('end', () => this.#ended());
+    let ofSentinels: string[] = [];
+    client.on('sentinelError', ({ message }: Error) => ofSentinels.push(message));
     client.on('error', (error: Error) => {
       this.#reason = error;
+      if (!error.message.startsWith('All sentinels are unreachable')) return;
+      this.#reason = new Error(ofSentinels.join('; '));
+      ofSentinels = [];
       // There is nothing yet that could close; the client goes on asking them.
-      if (error.message.startsWith('All sentinels are unreachable')) this.#lost();
-    });
-    client.on('sentinelError', (error: Error) => {
-      this.#reason = error;
+      this.#lost();
     });
   }
 

@@ -1,5 +1,5 @@
 import type { LogLines } from '../fanout/log-lines.ts';
-import type { RecentPast, RoomPlace, SharedHistory, Stretch, StretchBounds } from '../fanout/shared-history.ts';
+import type { KeptHistory, RecentPast, RoomPlace, Stretch, StretchBounds } from '../fanout/shared-history.ts';
 import { HistoryReader, type HistoryReads } from './history-reader.ts';
 import type { HistorySettings } from './history-settings.ts';
 import { HistoryWriter, type HistoryWrites } from './history-writer.ts';
@@ -15,7 +15,7 @@ export interface HistoryFigures extends Readonly<HistoryWrites> {
 }
 
 /** Rooms' pasts in Redis: every replica reads them, and of each partition one at a time writes. */
-export class RedisHistory implements SharedHistory {
+export class RedisHistory implements KeptHistory {
   readonly #link: RedisLink;
   readonly #settings: HistorySettings;
   readonly #logger: LogLines;
@@ -29,7 +29,6 @@ export class RedisHistory implements SharedHistory {
     this.#reader = new HistoryReader(link, settings);
   }
 
-  /** Begins to write what a log has in memory, as it comes. Called once at most, when that log is open. */
   follow(past: RecentPast): void {
     this.#writer = new HistoryWriter(this.#link, this.#settings, this.#logger, past);
   }

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { LogLines } from '../fanout/log-lines.ts';
 import { type CallKind, callKind } from './call-kinds.ts';
+import { type ChannelListener, RedisChannels } from './redis-channels.ts';
 import { createRedis } from './redis-client.ts';
 import { RedisConnection } from './redis-connection.ts';
 import { diagnose } from './redis-diagnosis.ts';
@@ -10,9 +11,6 @@ import { setupErrorOf, wordsOf } from './redis-setup-error.ts';
 import { REDIS_FAILURES, type RedisFailure, RedisUnavailableError } from './redis-unavailable-error.ts';
 
 export { RedisUnavailableError } from './redis-unavailable-error.ts';
-
-/** Called with what was published, as text. Must not throw. */
-export type ChannelListener = (message: string) => void;
 
 /** What a link comes to. Must not throw. */
 export interface LinkListener {
@@ -43,9 +41,6 @@ export interface RedisFigures {
   readonly failures: Readonly<Record<RedisFailure, number>>;
 }
 
-/** Channels in one command: all of a large replica's at once would keep others waiting. */
-const CHANNELS_PER_COMMAND = 500;
-
 /**
  * One replica's way to Redis: a connection for commands with bounded waits, which are not sent while Redis does not
  * answer, and one for channels. Both come back by themselves, and are made anew where they have died without a word.
@@ -55,7 +50,7 @@ export class RedisLink {
   readonly #logger: LogLines;
   readonly #commands: RedisConnection;
   readonly #subscriber: RedisConnection;
-  readonly #channels = new Map<string, ChannelListener>();
+  readonly #channels: RedisChannels;
   readonly #listeners: LinkListener[] = [];
   readonly #scripts = new Set<string>();
   readonly #failures = Object.fromEntries(REDIS_FAILURES.map((each) => [each, 0])) as Record<RedisFailure, number>;
@@ -84,16 +79,19 @@ export class RedisLink {
     const subscriber = createRedis(settings, 'subscriber');
     subscriber.on('message', (channel: string, message: string) => {
       this.#unheardSinceMs = null;
-      this.#channels.get(channel)?.(message);
+      this.#channels.onMessage(channel, message);
     });
     this.#subscriber = new RedisConnection(subscriber, settings, {
-      prepare: () => this.#resubscribe(),
+      prepare: () => this.#channels.subscribeAll(),
       onUp: () => this.#hearing(),
       onDown: (error) => this.#troubled('subscriber', error),
     });
-    this.#channels.set(this.#probeChannel, (number) => {
+    this.#channels = new RedisChannels({ ask: (send) => this.#hear(send) });
+    const onProbe = (number: string) => {
       this.#heardProbe = Number(number);
-    });
+    };
+    // There is no connection yet: it is heard as soon as there is.
+    this.#channels.subscribe(this.#probeChannel, onProbe).catch(() => {});
   }
 
   /**
@@ -185,18 +183,16 @@ export class RedisLink {
 
   /**
    * Resolves when all that is published later is heard, by this one listener of the channel; where the connection is
-   * lost, from when it is back on.
+   * lost, from when it is back on. It is asked for at the end of this turn of the loop, together with others.
    *
    * @throws RedisUnavailableError; it is heard all the same once Redis is back
    */
-  async subscribe(channel: string, listener: ChannelListener): Promise<void> {
-    this.#channels.set(channel, listener);
-    await this.#hear((client) => client.subscribe(channel));
+  subscribe(channel: string, listener: ChannelListener): Promise<void> {
+    return this.#channels.subscribe(channel, listener);
   }
 
   unsubscribe(channel: string): void {
-    this.#channels.delete(channel);
-    if (this.isHearing) this.#subscriber.ask((client) => client.unsubscribe(channel)).catch(() => {});
+    this.#channels.unsubscribe(channel);
   }
 
   /** Resolves when all that was published before has been heard. @throws RedisUnavailableError */
@@ -233,10 +229,9 @@ export class RedisLink {
     }
   }
 
-  async #hear(send: (client: Redis) => Promise<unknown>): Promise<void> {
+  async #hear<T>(send: (client: Redis) => Promise<T>): Promise<T> {
     try {
-      if (!this.isHearing) throw new RedisUnavailableError('there is no connection for messages', 'down');
-      await this.#subscriber.ask(send);
+      return await this.#subscriber.ask(send);
     } catch (error) {
       this.#count(error);
       throw error;
@@ -321,17 +316,6 @@ export class RedisLink {
       const words = 'Redis may drop keys where memory is short, and with them who is present: see its maxmemory-policy';
       this.#logger.warn({ version }, words);
     }
-  }
-
-  async #resubscribe(): Promise<void> {
-    const some: string[] = [];
-    const subscribe = () => this.#subscriber.ask((client) => client.subscribe(...some.splice(0)));
-    // The map is read as it goes: who is gone meanwhile is not asked for again.
-    for (const channel of this.#channels.keys()) {
-      some.push(channel);
-      if (some.length === CHANNELS_PER_COMMAND) await subscribe();
-    }
-    if (some.length > 0) await subscribe();
   }
 }
 

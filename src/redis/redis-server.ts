@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { databaseOf } from './redis-client.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import { type RedisSettings, shownAddress } from './redis-settings.ts';
@@ -18,6 +19,7 @@ local key = KEYS[1] .. ':trial'
 redis.call('SET', key, redis.call('TIME')[1], 'PX', 1000)
 redis.call('PUBLISH', key, redis.call('GET', key))
 return redis.call('PUBSUB', 'NUMSUB', key)`;
+const TRIAL_SHA = createHash('sha1').update(TRIAL).digest('hex');
 
 /**
  * Makes sure that a connection leads to a Redis that can be written to.
@@ -47,6 +49,7 @@ export async function checkServer(
   const database = databaseOf(settings.url);
   if (database > 0) await connection.ask((client) => client.select(database));
   await connection.ask((client) => client.eval(TRIAL, 1, key));
+  await connection.ask((client) => client.evalsha(TRIAL_SHA, 1, key));
   const mayEvict = info.get('maxmemory') !== '0' && info.get('maxmemory_policy') !== 'noeviction';
   return { version, mayEvict };
 }

@@ -16,6 +16,7 @@ export function rightsOf(prefix: string): string {
     'eval',
     'evalsha',
     'publish',
+    'pubsub',
     'subscribe',
     'unsubscribe',
   ];
@@ -33,7 +34,7 @@ const ADVICE: readonly (readonly [RegExp, (settings: RedisSettings) => string])[
   [/unknown command 'sentinel'/i, () => 'what listens there is no Sentinel, see TIDEGATE_REDIS_SENTINELS'],
   [/WRONGPASS/, () => 'the user and the password in TIDEGATE_REDIS_URL are none of its'],
   [/NOAUTH|DENIED/, () => 'it wants a password, or a user and a password, in TIDEGATE_REDIS_URL'],
-  [/NOPERM/, ({ prefix }) => `its user needs these rights: ${rightsOf(prefix)}`],
+  [/NOPERM|The user executing the script/, ({ prefix }) => `its user needs these rights: ${rightsOf(prefix)}`],
   [
     /certificate required|alert handshake failure|unknown ca/i,
     () => 'it wants a certificate that it knows: TIDEGATE_REDIS_CERT and TIDEGATE_REDIS_KEY',

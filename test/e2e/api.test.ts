@@ -54,6 +54,9 @@ function ok({ status, json, text }: Answer): Record<string, unknown> {
   return json;
 }
 
+/** Of a call that ends sessions or takes them out of a room. */
+const removed = (sessions: number) => ({ sessions, partial: false });
+
 /** The pieces of a page that are messages, as text. */
 function messagesText(page: string): string {
   return /"messages":(\[.*\])/s.exec(page)?.[1] ?? '';
@@ -192,7 +195,7 @@ testOfOneProcess('a user who is kicked out of a room hears it, and may come back
   const bob = await connected('tcp', bobsName);
   for (const client of [tcp, ws, bob]) await client.ok({ op: 'join', room });
   await elsewhere.ok({ op: 'join', room: fresh('other') });
-  expect(ok(await api.post(`/api/v1/rooms/${room}/kick`, { user }))).toEqual({ sessions: 2 });
+  expect(ok(await api.post(`/api/v1/rooms/${room}/kick`, { user }))).toEqual(removed(2));
   for (const client of [tcp, ws]) {
     expect(await client.push('left', ({ push }) => push === 'left')).toEqual({ push: 'left', room, code: 'kicked' });
     expect(await client.errorCode({ op: 'leave', room })).toBe('not_joined');
@@ -202,7 +205,7 @@ testOfOneProcess('a user who is kicked out of a room hears it, and may come back
   await bob.until('the message', () => bob.messages(room)[0]);
   expect(tcp.messages(room)).toEqual([]);
   expect(elsewhere.heard.filter(({ push }) => push === 'left')).toEqual([]);
-  expect(ok(await api.post(`/api/v1/rooms/${room}/kick`, { user }))).toEqual({ sessions: 0 });
+  expect(ok(await api.post(`/api/v1/rooms/${room}/kick`, { user }))).toEqual(removed(0));
   await tcp.ok({ op: 'join', room });
 });
 
@@ -211,7 +214,7 @@ testOfOneProcess('a user is disconnected with every code of the table', async ()
     const user = fresh('ann');
     const [tcp, ws] = [await connected('tcp', user), await connected('websocket', user)];
     const bob = await connected('tcp', fresh('bob'));
-    expect(ok(await api.post(`/api/v1/users/${user}/disconnect`, { code }))).toEqual({ sessions: 2 });
+    expect(ok(await api.post(`/api/v1/users/${user}/disconnect`, { code }))).toEqual(removed(2));
     const reconnect = code < 3500 ? { afterMs: expect.any(Number) } : null;
     for (const client of [tcp, ws]) {
       expect(await client.disconnected()).toEqual({ push: 'disconnect', code, reason, reconnect });
@@ -227,9 +230,9 @@ testOfOneProcess('a disconnect is a kick by default, and may have words of its o
   for (const body of [undefined, '', '{}']) {
     const user = fresh('ann');
     const ann = await connected('tcp', user);
-    expect(ok(await api.post(`/api/v1/users/${user}/disconnect`, body))).toEqual({ sessions: 1 });
+    expect(ok(await api.post(`/api/v1/users/${user}/disconnect`, body))).toEqual(removed(1));
     expect(await ann.disconnected()).toMatchObject({ code: DISCONNECTS[kicked].code, reason: kicked, reconnect: null });
-    expect(ok(await api.post(`/api/v1/users/${user}/disconnect`, body))).toEqual({ sessions: 0 });
+    expect(ok(await api.post(`/api/v1/users/${user}/disconnect`, body))).toEqual(removed(0));
   }
   const user = fresh('ann');
   const reason = `"go" \\ away${'.'.repeat(111)}`;
@@ -238,7 +241,7 @@ testOfOneProcess('a disconnect is a kick by default, and may have words of its o
   clients.push(person);
   person.sendRaw(`/connect ${user}\n`);
   await person.until('the person is in', () => person.words.some((line) => line.includes(user)));
-  expect(ok(await api.post(`/api/v1/users/${user}/disconnect`, { reason }))).toEqual({ sessions: 2 });
+  expect(ok(await api.post(`/api/v1/users/${user}/disconnect`, { reason }))).toEqual(removed(2));
   expect(await ws.disconnected()).toMatchObject({ code: 3503, reason });
   expect(ws.closed).toEqual({ code: 3503, reason });
   await person.until('the words', () => person.words.some((line) => line.includes(`(3503 ${reason})`)));

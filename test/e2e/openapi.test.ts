@@ -274,9 +274,10 @@ test('real errors are as documented', async () => {
 
 test('the check itself sees what is wrong', () => {
   const sessions = { $ref: '#/components/schemas/Sessions' };
-  expect(complaint(sessions, { sessions: 1 })).toBeNull();
-  for (const wrong of [{}, { sessions: -1 }, { sessions: '1' }, { sessions: 1, more: 1 }]) {
-    expect(complaint(sessions, wrong)).not.toBeNull();
+  const right = { sessions: 1, partial: false };
+  expect(complaint(sessions, right)).toBeNull();
+  for (const wrong of [{ sessions: -1 }, { sessions: '1' }, { sessions: undefined }, { partial: 0 }, { more: 1 }]) {
+    expect(complaint(sessions, JSON.parse(JSON.stringify({ ...right, ...wrong })))).not.toBeNull();
   }
 });
 

@@ -33,7 +33,8 @@ describe('the command line', () => {
     expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
     const help = await runTidegate(['--help']);
     expect(help).toMatchObject({ code: 0, stderr: '' });
-    for (const name of ['TIDEGATE_HTTP_PORT', 'TIDEGATE_DATA_DIR', 'TIDEGATE_KAFKA_BROKERS', 'tidegate restore FILE']) {
+    const names = ['TIDEGATE_HTTP_PORT', 'TIDEGATE_DATA_DIR', 'TIDEGATE_KAFKA_BROKERS', 'TIDEGATE_REDIS_URL'];
+    for (const name of [...names, 'tidegate restore FILE']) {
       expect(help.stdout).toContain(name);
     }
   });
@@ -54,6 +55,7 @@ describe('the command line', () => {
     [['token', '--user', 'ann', '--ttl', '5y'], { TIDEGATE_JWT_SECRET: 'x' }, /--ttl "5y" is no time/],
     [['token', '--user', 'a b'], { TIDEGATE_JWT_SECRET: 'x' }, /user: expected/],
     [[], { TIDEGATE_REDIS_URL: 'redis://x' }, /TIDEGATE_REDIS_URL: replicas share their rooms through Kafka/],
+    [[], { TIDEGATE_REDIS_URL: 'secret' }, /TIDEGATE_REDIS_URL: the value given is not valid; expected redis:/],
     [[], { TIDEGATE_KAFKA_BROKERS: 'kafka' }, /TIDEGATE_KAFKA_BROKERS: "kafka" is not valid; expected host:port/],
     [[], { TIDEGATE_KAFKA_SASL: 'plain', TIDEGATE_KAFKA_USER: 'u' }, /go together/],
     [[], { TIDEGATE_PREFIX: 'a b' }, /TIDEGATE_PREFIX: "a b" is not valid/],
@@ -79,6 +81,7 @@ describe('the command line', () => {
     expect(fresh).toMatchObject({ code: 0, stderr: '' });
     expect(fresh.stdout).toContain('16 partitions');
     expect(fresh.stdout).toContain('TIDEGATE_PREFIX is set, but without effect');
+    expect(fresh.stdout).toContain("presence   this process's own");
     expect(fresh.stdout).toMatch(/^websocket {2}uWebSockets\.js, .* as pinned$/m);
     const plain = await runTidegate(['check'], { TIDEGATE_DATA_DIR: data, TIDEGATE_WS_ENGINE: 'ws' });
     expect(plain.stdout).toContain('websocket  ws, as TIDEGATE_WS_ENGINE wants');

@@ -1,19 +1,16 @@
-import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { type AclEntry, Kafka as Client } from 'kafkajs';
 import { Kafka, type KafkaPorts } from '../../services/kafka.ts';
 import { fetchKafkaJars } from '../../services/kafka-jars.ts';
+import { makeAuthority, makeCertificate } from '../certificates.ts';
 
 const CACHE = fileURLToPath(new URL('../../.cache', import.meta.url));
 const ADMIN = { username: 'admin', password: 'password of the admin' };
 const MODULES = 'org.apache.kafka.common.security';
-/** An elliptic curve, as its keys are made fast. */
-const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
 
 /** Who may come, by its password. */
 export type Users = Readonly<Record<string, string>>;
@@ -69,16 +66,10 @@ export class SecuredKafka {
 
 /** Two authorities, and in `broker.pem` the key and the certificate that the first one has signed. */
 async function makeCertificates(directory: string): Promise<void> {
-  const at = (name: string) => join(directory, name);
-  const openssl = (...args: readonly string[]) => promisify(execFile)('openssl', ['req', '-x509', ...NEW_KEY, ...args]);
-  for (const name of ['ca', 'other-ca']) {
-    await openssl('-subj', `/CN=${name}`, '-keyout', at(`${name}.key`), '-out', at(`${name}.pem`));
-  }
-  const signed = ['-CA', at('ca.pem'), '-CAkey', at('ca.key'), '-addext', 'basicConstraints=critical,CA:FALSE'];
-  const name = ['-subj', '/CN=broker', '-addext', 'subjectAltName=IP:127.0.0.1'];
-  await openssl(...signed, ...name, '-keyout', at('broker.key'), '-out', at('broker.crt'));
-  const parts = ['broker.key', 'broker.crt', 'ca.pem'].map((part) => readFileSync(at(part), 'utf8'));
-  writeFileSync(at('broker.pem'), parts.join(''), { mode: 0o600 });
+  await Promise.all(['ca', 'other-ca'].map((name) => makeAuthority(directory, name)));
+  await makeCertificate(directory, 'ca', 'certificate');
+  const parts = ['certificate.key', 'certificate.pem', 'ca.pem'].map((part) => readFileSync(join(directory, part)));
+  writeFileSync(join(directory, 'broker.pem'), Buffer.concat(parts), { mode: 0o600 });
 }
 
 function propertiesOf(directory: string, { client, controller }: KafkaPorts, users: Users): Record<string, string> {

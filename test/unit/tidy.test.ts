@@ -123,6 +123,20 @@ describe('architecture', () => {
     expect(importers(kafka, (imported) => imported.startsWith('src/fanout/embedded-'))).toEqual([]);
   });
 
+  it('lets only the composition root and what is in Redis itself know of Redis', () => {
+    const roots = ['src/open-redis.ts', 'src/open-presence.ts', 'src/open-history.ts'];
+    const others = src.filter(({ path }) => !path.startsWith('src/redis/') && !roots.includes(path));
+    const isOfRedis = (imported: string) => imported.startsWith('src/redis/') || imported === 'ioredis';
+    expect(importers(others, isOfRedis)).toEqual([]);
+    for (const root of roots) {
+      const files = src.filter(({ path }) => path === root);
+      expect(importers(files, isOfRedis)).not.toEqual([]);
+      // Who has no Redis does not load its library.
+      const loaded = files.flatMap(({ text }) => [...text.matchAll(/^import (?!type\b).*'(\.\/redis\/|ioredis).*$/gm)]);
+      expect(loaded.map(([line]) => line)).toEqual([]);
+    }
+  });
+
   it('keeps the hub and catching up free of any one log', () => {
     const files = src.filter(({ path }) => /\/(hub|catch-up|publication|room-log|partition)\.ts$/.test(path));
     expect(files).toHaveLength(5);

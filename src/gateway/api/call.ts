@@ -1,15 +1,16 @@
+import type { Removal, Removed } from '../../fanout/peers.ts';
 import { CommandError } from '../../protocol/errors.ts';
 import { room, user } from '../../protocol/fields.ts';
 import { type FieldsOf, readBody } from '../../protocol/reader.ts';
 import type { RoomsContext } from '../handlers/rooms.ts';
-import type { SessionRegistry } from '../session-registry.ts';
 import { decode, type QueryOf, readQuery } from './query.ts';
 
 /** What the calls work on. */
 export interface ApiHost {
   readonly rooms: RoomsContext;
-  readonly sessions: Pick<SessionRegistry, 'ofUser'>;
   readonly draining: boolean;
+  /** On all replicas. */
+  remove(removal: Removal): Promise<Removed>;
 }
 
 /** A request that has come as a whole; nothing of it is checked yet. */
@@ -72,9 +73,9 @@ export function findCall(calls: readonly Call[], method: string | undefined, pat
   return call === undefined ? null : { call, name };
 }
 
-/** Says how many sessions of this node a call has changed. */
-export function writeSessionCount(sessions: number): Buffer {
-  return Buffer.from(JSON.stringify({ sessions }));
+/** Says how many sessions a call has changed, and whether that is known of all replicas. */
+export function writeRemoved({ sessions, partial }: Removed): Buffer {
+  return Buffer.from(JSON.stringify({ sessions, partial }));
 }
 
 function placeholder(start: string): string {

@@ -8,8 +8,8 @@ import { writeAnswer } from '../../protocol/writer.ts';
 import { requireUnreserved } from '../access.ts';
 import { roomPresence } from '../handlers/presence.ts';
 import { append } from '../handlers/publish.ts';
-import { historyPage, removeFromRoom } from '../handlers/rooms.ts';
-import { type Call, getCall, postCall, writeSessionCount } from './call.ts';
+import { historyPage } from '../handlers/rooms.ts';
+import { type Call, getCall, postCall, writeRemoved } from './call.ts';
 import { integerField, positionField, textField } from './query.ts';
 
 interface Publish {
@@ -63,13 +63,8 @@ export const ROOM_CALLS: readonly Call[] = [
     },
   ),
 
-  postCall<{ user: string }>(
-    '/api/v1/rooms/{room}/kick',
-    { user: required(user) },
-    async (room, { user }, { sessions, rooms }) => {
-      requireUnreserved(room);
-      const taken = sessions.ofUser(user).filter((session) => removeFromRoom(session, room, 'kicked', rooms));
-      return writeSessionCount(taken.length);
-    },
-  ),
+  postCall<{ user: string }>('/api/v1/rooms/{room}/kick', { user: required(user) }, async (room, { user }, host) => {
+    requireUnreserved(room);
+    return writeRemoved(await host.remove({ op: 'kick', user, room }));
+  }),
 ];

@@ -3,7 +3,7 @@ import { DISCONNECTS, type DisconnectReason } from '../../protocol/disconnects.t
 import { oneOf, optional, printable } from '../../protocol/fields.ts';
 import { writeAnswer } from '../../protocol/writer.ts';
 import { userPresence } from '../handlers/presence.ts';
-import { type Call, getCall, postCall, writeSessionCount } from './call.ts';
+import { type Call, getCall, postCall, writeRemoved } from './call.ts';
 
 interface Disconnect {
   readonly code?: number;
@@ -22,10 +22,9 @@ export const USER_CALLS: readonly Call[] = [
   postCall<Disconnect>(
     '/api/v1/users/{user}/disconnect',
     { code: optional(oneOf([...REASONS.keys()])), reason: optional(printable(BOUNDS.disconnectReasonBytesMax)) },
-    async (user, { code = DISCONNECTS.kicked.code, reason: words }, { sessions }) => {
-      const ended = sessions.ofUser(user);
-      for (const session of ended) session.disconnect(REASONS.get(code) ?? 'kicked', words);
-      return writeSessionCount(ended.length);
+    async (user, { code = DISCONNECTS.kicked.code, reason: words }, host) => {
+      const reason = REASONS.get(code) ?? 'kicked';
+      return writeRemoved(await host.remove({ op: 'disconnect', user, reason, words }));
     },
   ),
 ];

@@ -7,6 +7,7 @@ import type { ConnectReply } from '../../protocol/replies.ts';
 import { randomName } from '../../random-name.ts';
 import type { Session } from '../session.ts';
 import { addressKey, type SessionRegistry } from '../session-registry.ts';
+import type { UserCap } from '../user-cap.ts';
 
 /** What `connect`'s reply says of the node, the same for every session. */
 export type NodeFacts = Omit<ConnectReply, 'session' | 'user' | 'device' | 'expiresAtMs'>;
@@ -14,25 +15,29 @@ export type NodeFacts = Omit<ConnectReply, 'session' | 'user' | 'device' | 'expi
 export interface ConnectContext {
   readonly registry: SessionRegistry;
   readonly tracker: PresenceTracker;
+  readonly userCap: UserCap;
   readonly facts: NodeFacts;
   /** null: access is anonymous. */
   readonly verifier: TokenVerifier | null;
   /** What anonymous sessions may do. */
   readonly anonymousGrants: (user: string) => Grants;
-  /** Sessions of one user, and of one address; 0: as many as come. */
-  readonly sessionsPerUserMax: number;
+  /** Sessions of one address on this node; 0: as many as come. */
   readonly sessionsPerAddressMax: number;
 }
 
 /** Gives a session its user and device. A live session of the same two is replaced; a refused one ends. */
 export function connect(session: Session, command: ConnectCommand, context: ConnectContext): Promise<void> | undefined {
   if (session.state !== 'unconnected') throw new CommandError('bad_request', 'op: connected already');
-  const { verifier } = context;
-  if (verifier !== null) return connectWithToken(session, command, verifier, context);
+  const { verifier, userCap } = context;
+  const device = command.device ?? `device-${randomName(8, 'hex')}`;
+  if (verifier !== null) return connectLater(session, command, device, verified(command, verifier), context);
   const user = command.user ?? `guest-${randomName(4, 'hex')}`;
-  orRefuse(session, command.id, () =>
-    admit(session, command, { user, grants: context.anonymousGrants(user) }, context),
-  );
+  const identity = { user, device, grants: context.anonymousGrants(user) };
+  // Who has just been given a name is nowhere else.
+  if (userCap.isShared && command.user !== undefined) {
+    return connectLater(session, command, device, Promise.resolve(identity), context);
+  }
+  orRefuse(session, command.id, () => admit(session, command, identity, [], context));
   return undefined;
 }
 
@@ -58,45 +63,62 @@ export async function refresh(
   }
 }
 
-async function connectWithToken(
+interface Verified {
+  readonly user: string;
+  readonly grants: Grants;
+  readonly expiresAtMs?: number;
+}
+
+interface Admitted extends Verified {
+  readonly device: string;
+}
+
+/** Who a token says that the client is. @throws CommandError */
+async function verified({ token, user }: ConnectCommand, verifier: TokenVerifier): Promise<Verified> {
+  if (token === undefined) throw new CommandError('unauthorized', 'token: missing');
+  const identity = await verifier.verify(token);
+  if (user !== undefined && user !== identity.user) {
+    throw new CommandError('unauthorized', 'user: must be absent or equal to the sub of the token');
+  }
+  return identity;
+}
+
+/** While others are asked who the client is, and where else it is, its next commands wait. */
+async function connectLater(
   session: Session,
   command: ConnectCommand,
-  verifier: TokenVerifier,
+  device: string,
+  verified: Promise<Verified>,
   context: ConnectContext,
 ): Promise<void> {
-  const { id, token, user } = command;
+  const { userCap } = context;
   const done = session.gate.identifyBegun();
   try {
-    const identity = token === undefined ? null : await verifier.verify(token).catch(asRefusal);
+    const identity = await verified.catch(asRefusal);
+    const isKnown = !(identity instanceof CommandError);
+    const devices = isKnown && userCap.isShared ? await userCap.devicesOf(identity.user, device) : [];
     if (session.state === 'ended') return;
-    orRefuse(session, id, () => {
-      if (identity === null) throw new CommandError('unauthorized', 'token: missing');
-      if (identity instanceof CommandError) throw identity;
-      if (user !== undefined && user !== identity.user) {
-        throw new CommandError('unauthorized', 'user: must be absent or equal to the sub of the token');
-      }
-      admit(session, command, identity, context);
+    orRefuse(session, command.id, () => {
+      if (!isKnown) throw identity;
+      admit(session, command, { ...identity, device }, devices, context);
     });
   } finally {
     done();
   }
 }
 
-interface Admitted {
-  readonly user: string;
-  readonly grants: Grants;
-  readonly expiresAtMs?: number;
-}
-
-function admit(session: Session, command: ConnectCommand, admitted: Admitted, context: ConnectContext): void {
-  const { user, grants, expiresAtMs } = admitted;
-  const { registry, tracker, facts, sessionsPerUserMax, sessionsPerAddressMax } = context;
-  const device = command.device ?? `device-${randomName(8, 'hex')}`;
+/** `devices`: those of the user that are connected, as far as other replicas are known. */
+function admit(
+  session: Session,
+  command: ConnectCommand,
+  admitted: Admitted,
+  devices: readonly string[],
+  context: ConnectContext,
+): void {
+  const { user, device, grants, expiresAtMs } = admitted;
+  const { registry, tracker, userCap, facts, sessionsPerAddressMax } = context;
   const replaced = registry.get(user, device);
-  const others = registry.countOfUser(user) - (replaced === undefined ? 0 : 1);
-  if (sessionsPerUserMax > 0 && others >= sessionsPerUserMax) {
-    throw new CommandError('limit_exceeded', `user: ${sessionsPerUserMax} sessions are connected already`);
-  }
+  userCap.require(user, device, devices);
   const address = addressKey(session.remoteAddress);
   const isReplacedThere = replaced !== undefined && addressKey(replaced.remoteAddress) === address;
   const ofAddress = registry.countOfAddress(address) - (isReplacedThere ? 1 : 0);

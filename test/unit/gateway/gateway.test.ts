@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openEmbeddedLog } from '../../../src/fanout/embedded-log.ts';
 import { EMBEDDED_LOG_DEFAULTS } from '../../../src/fanout/embedded-settings.ts';
+import { NoPeers } from '../../../src/fanout/no-peers.ts';
 import type { RoomLog } from '../../../src/fanout/room-log.ts';
 import { Gateway } from '../../../src/gateway/gateway.ts';
 import { removeFromRoom } from '../../../src/gateway/handlers/rooms.ts';
@@ -26,7 +27,8 @@ beforeEach(async () => {
   log = await openEmbeddedLog({ ...EMBEDDED_LOG_DEFAULTS, directory, partitions: 1, onFailure: () => {} }, logger);
   const presence = new MemoryPresence({ leaseMs: 10_000, graceMs: 0, lastSeenMax: 10 });
   wheel = new TimerWheel();
-  gateway = new Gateway(log, presence.replica(), wheel, SETTINGS, logger);
+  const ports = { log, presence: presence.replica(), isPresenceShared: false, peers: new NoPeers() };
+  gateway = new Gateway(ports, wheel, SETTINGS, logger);
   await gateway.open();
 });
 

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo, Server } from 'node:net';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Removal, Removed } from '../../../src/fanout/peers.ts';
 import type { AppendRequest } from '../../../src/fanout/room-log.ts';
 import { ApiAccess } from '../../../src/gateway/api/api-access.ts';
 import { ServerApi } from '../../../src/gateway/api/server-api.ts';
@@ -15,7 +16,7 @@ const PATH = '/api/v1/rooms/r/publish';
 /** The log of these tests: a publish does what the test says. */
 let append: (request: AppendRequest) => Promise<unknown>;
 let logged: string;
-let host: { rooms: RoomsContext; sessions: { ofUser(): readonly [] }; draining: boolean };
+let host: { rooms: RoomsContext; draining: boolean; remove(removal: Removal): Promise<Removed> };
 let api: ServerApi;
 let server: Server;
 let url: string;
@@ -34,8 +35,8 @@ beforeEach(async () => {
   const log = { append: (request: AppendRequest) => append(request) };
   host = {
     rooms: { log, tally: new Tally() } as unknown as RoomsContext,
-    sessions: { ofUser: () => [] },
     draining: false,
+    remove: async () => ({ sessions: 0, partial: false }),
   };
   const access = new ApiAccess({ keys: ['secret-key'], keyNeeded: null, host: '127.0.0.1' });
   api = new ServerApi(host, { access, document: Buffer.from('{}'), requestsMax: 2 }, logger);

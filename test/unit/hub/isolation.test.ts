@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { HubSettings } from '../../../src/fanout/hub.ts';
+import { NoPeers } from '../../../src/fanout/no-peers.ts';
 import { Gateway } from '../../../src/gateway/gateway.ts';
 import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import { MemoryPresence } from '../../../src/presence/memory-presence-store.ts';
@@ -27,7 +28,8 @@ class Play {
   constructor(hub: HubSettings) {
     const presence = new MemoryPresence({ leaseMs: 10_000, graceMs: 0, lastSeenMax: 10 });
     const settings = { ...SETTINGS, hub, outboxBytesMax: OUTBOX_BYTES_MAX };
-    this.gateway = new Gateway(this.log, presence.replica(), this.#wheel, settings, pino({ level: 'silent' }));
+    const ports = { log: this.log, presence: presence.replica(), isPresenceShared: false, peers: new NoPeers() };
+    this.gateway = new Gateway(ports, this.#wheel, settings, pino({ level: 'silent' }));
   }
 
   open(kind: number): void {

@@ -74,8 +74,8 @@ test('signals are counted for those who are told of them', () => {
     };
     hub.subscribe({ framing, push, resync() {}, waitingBytes: 0 }, 'a').goLive(-1);
   }
-  hub.signal('a', 'ann', '1');
-  hub.signal('nobody', 'ann', '1');
+  hub.signal({ room: 'a', from: 'ann', data: '1' });
+  hub.signal({ room: 'nobody', from: 'ann', data: '1' });
   // People in text mode are not told.
   expect(pushes).toBe(2);
   expect(tally.signalPushes).toBe(2);
@@ -90,7 +90,7 @@ test('who lags behind goes without signals, which is counted, and nobody else do
     const push = () => void told.push(waitingBytes);
     hub.subscribe({ framing, push, resync() {}, waitingBytes }, 'a').goLive(-1);
   }
-  hub.signal('a', 'ann', '1');
+  hub.signal({ room: 'a', from: 'ann', data: '1' });
   expect(told).toEqual([0, signalWaitingBytesMax]);
   expect(tally).toMatchObject({ signalPushes: 2, signalsShed: 1 });
 });

@@ -61,8 +61,8 @@ async function comeAndGo(people: number, perSecond: number): Promise<Work> {
     slowIntervalMs: SLOW_INTERVAL_MS,
   };
   const feed = new PresenceFeed(store, feedSettings, wheel, () => {});
-  const trackerSettings = { graceMs: 0, batchMs: 50, lingeringPerUserMax: 16, lingeringMax: people };
-  const tracker = new PresenceTracker(store, feed, trackerSettings, wheel);
+  const trackerSettings = { graceMs: 0, batchMs: 50, handoverMs: 0, lingeringPerUserMax: 16, lingeringMax: people };
+  const tracker = new PresenceTracker(store, feed, () => {}, trackerSettings, wheel);
   await tracker.open();
   const { framing } = ndjsonDialect;
   const reader = (): PresenceReader => ({

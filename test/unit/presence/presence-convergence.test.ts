@@ -12,7 +12,7 @@ import { codeOf } from '../../contract/room-log-fixture.ts';
 
 const LEASE_MS = 10_000;
 const GRACE_MS = 15_000;
-const SETTINGS = { graceMs: GRACE_MS, batchMs: 50, lingeringPerUserMax: 16, lingeringMax: 100 };
+const SETTINGS = { graceMs: GRACE_MS, batchMs: 50, handoverMs: 500, lingeringPerUserMax: 16, lingeringMax: 100 };
 
 /** `deaf`: it takes effect, but nobody hears so. */
 type Health = 'well' | 'slow' | 'down' | 'deaf';
@@ -70,10 +70,13 @@ interface Replica {
 let presence: MemoryPresence;
 let reader: PresenceStore;
 let wheel: TimerWheel;
+/** Told of each session that lost its place while it lived. */
+let onReplaced: (lost: TrackedSession) => void;
 
 async function openAll(): Promise<void> {
   presence = new MemoryPresence({ leaseMs: LEASE_MS, graceMs: GRACE_MS, lastSeenMax: 100 });
   wheel = new TimerWheel();
+  onReplaced = () => {};
   reader = presence.replica();
   await reader.open({
     everything: () => ({ sessions: [], members: [] }),
@@ -86,7 +89,11 @@ async function openAll(): Promise<void> {
 async function replica(settings: Partial<typeof SETTINGS> = {}): Promise<Replica> {
   const store = new FaultyStore(presence.replica());
   const changes = { onRoomChange() {}, onUserChange() {} };
-  const tracker = new PresenceTracker(store, changes, { ...SETTINGS, ...settings }, wheel);
+  const end = (lost: TrackedSession) => {
+    onReplaced(lost);
+    tracker.ended(lost, false);
+  };
+  const tracker = new PresenceTracker(store, changes, end, { ...SETTINGS, ...settings }, wheel);
   await tracker.open();
   return { tracker, store };
 }
@@ -202,7 +209,12 @@ describe('a session', () => {
     const [batch] = store.batches;
     expect(batch?.sessions.map(({ session }) => session)).toEqual(['s1', 's2']);
     expect(batch?.members).toEqual([{ room: 'r', user: 'ann', present: true }]);
-    expect(tracker.everything()).toEqual(batch);
+    expect(batch?.sessions.map(({ state, isNew }) => [state?.isCutOff, isNew])).toEqual([
+      [true, undefined],
+      [undefined, true],
+    ]);
+    const saidAgain = batch?.sessions.map(({ isNew: _, ...change }) => change);
+    expect(tracker.everything()).toEqual({ ...batch, sessions: saidAgain });
   });
 });
 
@@ -312,6 +324,7 @@ describe('what could not be written', () => {
 describe('after whatever happened', () => {
   const USERS = ['ann', 'bob'];
   const ROOMS = ['r', 's'];
+  const isLiving = ({ endedMs }: TrackedSession) => endedMs === 0;
   const nat = fc.nat({ max: 20 });
   const step = fc.record({
     on: fc.nat({ max: 2 }),
@@ -337,35 +350,43 @@ describe('after whatever happened', () => {
     passMs: fc.constantFrom(0, 0, 1, 60, 60, 250, 250, 1_100, 1_100, 12_000, 30_000),
   });
 
-  test('trackers of one store agree with their sessions, and nobody living is missing', async () => {
+  test('trackers of one store agree with their sessions, and nobody living is missing or ended in vain', async () => {
     let named = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40, size: 'max' }), async (steps) => {
         await openAll();
-        const replicas: (Replica & { living: TrackedSession[] })[] = [];
-        for (let i = 0; i < 3; i += 1) replicas.push({ ...(await replica()), living: [] });
+        const connected: TrackedSession[] = [];
+        const inVain: string[] = [];
+        onReplaced = (lost) => {
+          const others = connected.filter((each) => each.user.name === lost.user.name && each.device === lost.device);
+          if (others.every(({ isReplaced }) => isReplaced)) inVain.push(lost.session);
+        };
+        const replicas: (Replica & { kept: TrackedSession[] })[] = [];
+        for (let i = 0; i < 3; i += 1) replicas.push({ ...(await replica()), kept: [] });
         for (const { on, kind, index, user, device, room, status, health, passMs } of steps) {
           const each = replicas[on];
           if (each === undefined) throw new Error('no such replica');
           const { tracker, store } = each;
-          const session = each.living[index % each.living.length];
+          const session = each.kept[index % each.kept.length];
           if (kind === 'health') store.health = health;
           else if (kind === 'connect') {
             named += 1;
-            each.living.push(tracker.connected(user, device, `session-${named}`));
+            const session = tracker.connected(user, device, `session-${named}`);
+            each.kept.push(session);
+            connected.push(session);
           } else if (session === undefined) continue;
           else if (kind === 'join') tracker.join(session, room);
           else if (kind === 'leave') tracker.leave(session, room);
           else if (kind === 'status') tracker.setStatus(session, status, undefined);
           else {
             tracker.ended(session, kind === 'quit');
-            each.living = each.living.filter((other) => other !== session);
+            each.kept = each.kept.filter((other) => other !== session);
           }
           await pass(passMs);
           // Written at the latest so long after it was mended: a slow write, the wait for the next try, and its batch.
-          for (const { store, living } of passMs > 2_000 ? replicas : []) {
+          for (const { store, kept } of passMs > 2_000 ? replicas : []) {
             if (store.health !== 'well') continue;
-            for (const { user, rooms } of living) {
+            for (const { user, rooms } of kept.filter(isLiving)) {
               expect(await userNow(user.name)).not.toMatchObject({ status: 'offline' });
               for (const joined of rooms ?? []) expect(await namesIn(joined)).toContain(user.name);
             }
@@ -373,7 +394,9 @@ describe('after whatever happened', () => {
         }
         for (const { store } of replicas) store.health = 'well';
         await pass(LEASE_MS + 2 * GRACE_MS + 5_000);
-        const living = replicas.flatMap((each) => each.living);
+        const kept = replicas.flatMap((each) => each.kept);
+        const living = kept.filter(isLiving);
+        expect(inVain).toEqual([]);
         for (const user of USERS) {
           const sessions = living.filter((each) => each.user.name === user);
           const expected = aggregate(

@@ -9,7 +9,13 @@ import type {
 } from '../../../src/presence/presence-store.ts';
 import { PresenceTracker, type TrackedSession, type TrackerSettings } from '../../../src/presence/presence-tracker.ts';
 
-const SETTINGS: TrackerSettings = { graceMs: 10_000, batchMs: 100, lingeringPerUserMax: 4, lingeringMax: 100 };
+const SETTINGS: TrackerSettings = {
+  graceMs: 10_000,
+  batchMs: 100,
+  handoverMs: 500,
+  lingeringPerUserMax: 4,
+  lingeringMax: 100,
+};
 /** How late a wheel's timer may be. */
 const LATE_MS = 101;
 const REWRITE_MS = 1_000;
@@ -53,7 +59,7 @@ class FakeStore implements PresenceStore {
 
   taken = 0;
 
-  /** What was written since the last call: `+session status`, `-session`, `user>room`, `user<room`. */
+  /** What was written since the last call: `+session status`, `~session status` (cut off), `-session`, `user>room`, `user<room`. */
   get news(): string[] {
     const news = this.writes.slice(this.taken).flatMap(({ batch }) => words(batch));
     this.taken = this.writes.length;
@@ -67,7 +73,7 @@ function words({ sessions, members }: PresenceBatch): string[] {
   return [
     ...sessions.map(({ session, state }) => {
       if (state === null) return `-${session}`;
-      return `+${session} ${state.status}${state.text === undefined ? '' : ` ${state.text}`}`;
+      return `${state.isCutOff ? '~' : '+'}${session} ${state.status}${state.text === undefined ? '' : ` ${state.text}`}`;
     }),
     ...members.map(({ room, user, present }) => `${user}${present ? '>' : '<'}${room}`),
   ];
@@ -75,11 +81,13 @@ function words({ sessions, members }: PresenceBatch): string[] {
 
 let store: FakeStore;
 let wheel: TimerWheel;
+let onReplaced: (tracked: TrackedSession) => void;
 
 beforeEach(() => {
   vi.useFakeTimers();
   store = new FakeStore();
   wheel = new TimerWheel();
+  onReplaced = () => {};
 });
 
 afterEach(() => {
@@ -88,7 +96,7 @@ afterEach(() => {
 
 function newTracker(settings: Partial<TrackerSettings> = {}): PresenceTracker {
   const changes = { onRoomChange: vi.fn(), onUserChange: vi.fn() };
-  return new PresenceTracker(store, changes, { ...SETTINGS, ...settings }, wheel);
+  return new PresenceTracker(store, changes, (lost) => onReplaced(lost), { ...SETTINGS, ...settings }, wheel);
 }
 
 /** Lets time pass, and whatever was put off by it be done. */
@@ -141,6 +149,30 @@ describe('a room', () => {
     await pass();
     expect(store.news).toEqual(['+s1 online', '+s2 online', 'ann<lobby', 'bob>lobby', 'bob>tea']);
   });
+});
+
+it('counts whom it has: users, their devices once each, and rooms in which somebody is seen', async () => {
+  const tracker = newTracker();
+  const counts = () => [tracker.userCount, tracker.deviceCount, tracker.roomCount];
+  const phone = tracker.connected('ann', 'phone', 's1');
+  const again = tracker.connected('ann', 'phone', 's2');
+  const tv = tracker.connected('ann', 'tv', 's3');
+  const ben = tracker.connected('ben', 'phone', 's4');
+  expect(counts()).toEqual([2, 3, 0]);
+  for (const session of [phone, again, ben]) tracker.join(session, 'a');
+  tracker.join(tv, 'b');
+  expect(counts()).toEqual([2, 3, 2]);
+  tracker.leave(phone, 'a');
+  tracker.leave(phone, 'a');
+  tracker.ended(phone, true);
+  tracker.ended(ben, true);
+  expect(counts()).toEqual([1, 2, 2]);
+  tracker.ended(again, false);
+  tracker.ended(tv, true);
+  // One lingers.
+  expect(counts()).toEqual([1, 1, 1]);
+  await pass(SETTINGS.graceMs + LATE_MS);
+  expect(counts()).toEqual([0, 0, 0]);
 });
 
 describe('who quits', () => {
@@ -208,7 +240,7 @@ describe('who is cut off', () => {
     tracker.ended(phone, false);
     expect(tracker.lingeringCount).toBe(1);
     await pass(SETTINGS.graceMs - 1);
-    expect(store.news).toEqual([]);
+    expect(store.news).toEqual(['~s1 online']);
     await pass(LATE_MS + SETTINGS.batchMs);
     expect(store.news).toEqual(['-s1', 'ann<lobby']);
     // It was heard last when it was cut off.
@@ -235,6 +267,7 @@ describe('who is cut off', () => {
     const { statusMs } = first;
     tracker.ended(first, false);
     await pass(5_000);
+    expect(store.news).toEqual(['~s1 away on the train']);
     const second = tracker.connected('ann', 'phone', 's2');
     expect(second).toMatchObject({ status: 'away', text: 'on the train', statusMs, session: 's2' });
     tracker.join(second, 'lobby');
@@ -294,7 +327,7 @@ describe('who is cut off', () => {
     for (const device of ['a', 'b', 'c']) tracker.ended(tracker.connected('ann', device, device), false);
     expect(tracker.lingeringCount).toBe(2);
     await pass();
-    expect(store.news).toEqual(['-a', '+b online', '+c online']);
+    expect(store.news).toEqual(['-a', '~b online', '~c online']);
     tracker.ended(tracker.connected('bob', 'a', 's'), false);
     expect(tracker.lingeringCount).toBe(3);
   });
@@ -304,7 +337,7 @@ describe('who is cut off', () => {
     tracker.ended(tracker.connected('ann', 'tv', 's1'), false);
     for (const session of ['s2', 's3', 's4']) tracker.ended(tracker.connected('ann', 'phone', session), false);
     await pass();
-    expect(store.news).toEqual(['+s1 online', '-s2', '-s3', '+s4 online']);
+    expect(store.news).toEqual(['~s1 online', '-s2', '-s3', '~s4 online']);
     expect(tracker.lingeringCount).toBe(2);
   });
 
@@ -316,7 +349,7 @@ describe('who is cut off', () => {
     tracker.setStatus(phone, 'dnd', 'x');
     tracker.ended(phone, true);
     await pass();
-    expect(store.news).toEqual(['+s1 online']);
+    expect(store.news).toEqual(['~s1 online']);
     expect(tracker.lingeringCount).toBe(1);
     await pass(SETTINGS.graceMs + LATE_MS);
     tracker.ended(phone, false);
@@ -330,7 +363,7 @@ describe('who is cut off', () => {
     for (const user of ['a', 'b', 'c', 'd', 'e']) tracker.ended(tracker.connected(user, 'd', user), false);
     expect([tracker.lingeringCount, tracker.userCount, wheel.size]).toEqual([3, 3, 3]);
     await pass();
-    expect(store.news).toEqual(['-a', '-b', '+c online', '+d online', '+e online']);
+    expect(store.news).toEqual(['-a', '-b', '~c online', '~d online', '~e online']);
     await pass(SETTINGS.graceMs + LATE_MS);
     expect([tracker.lingeringCount, tracker.userCount, wheel.size]).toEqual([0, 0, 0]);
   });
@@ -465,7 +498,7 @@ describe('everything', () => {
     tracker.ended(gone, true);
     const batch = tracker.everything();
     expect(words(batch).sort()).toEqual(
-      ['+s1 online', '+s2 online', '+s3 away', '+s4 dnd x', 'ann>lobby', 'ann>tea'].sort(),
+      ['~s1 online', '+s2 online', '+s3 away', '+s4 dnd x', 'ann>lobby', 'ann>tea'].sort(),
     );
     expect(batch.sessions[0]).toMatchObject({ user: 'ann', device: 'phone', atMs: first.statusMs });
   });
@@ -511,8 +544,9 @@ describe('everything', () => {
         const members = new Map<string, boolean>();
         for (const { batch } of store.writes) {
           for (const change of batch.sessions) {
+            const { isNew: _, ...written } = change;
             if (change.state === null) sessions.delete(change.session);
-            else sessions.set(change.session, change);
+            else sessions.set(change.session, written);
           }
           for (const { room, user, present } of batch.members) members.set(`${user}>${room}`, present);
         }
@@ -528,6 +562,132 @@ describe('everything', () => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe('a new session', () => {
+  const saidNew = () => store.writes.flatMap(({ batch }) => batch.sessions.map(({ isNew }) => isNew));
+
+  it('is said to be new with its first write, and never again', async () => {
+    const tracker = newTracker();
+    const phone = tracker.connected('ann', 'phone', 's1');
+    await pass();
+    tracker.setStatus(phone, 'away', undefined);
+    await pass();
+    tracker.ended(phone, false);
+    await pass();
+    expect(saidNew()).toEqual([true, undefined, undefined]);
+    expect(tracker.everything().sessions[0]).not.toHaveProperty('isNew');
+  });
+
+  it('is said to be new again until a write has succeeded', async () => {
+    store.isPrompt = false;
+    const tracker = newTracker();
+    const phone = tracker.connected('ann', 'phone', 's1');
+    await pass(0);
+    tracker.setStatus(phone, 'away', undefined);
+    expect(tracker.everything().sessions[0]).toMatchObject({ isNew: true });
+    store.writes[0]?.done.reject(new Error('down'));
+    await pass(REWRITE_MS);
+    tracker.setStatus(phone, 'dnd', undefined);
+    store.writes[1]?.done.resolve();
+    await pass();
+    expect(saidNew()).toEqual([true, true, undefined]);
+  });
+
+  it('that was cut off before it was written takes nobody’s place', async () => {
+    const tracker = newTracker();
+    tracker.ended(tracker.connected('ann', 'phone', 's1'), false);
+    await pass();
+    expect([store.news, saidNew()]).toEqual([['~s1 online'], [undefined]]);
+  });
+});
+
+describe('a session that has lost its place to another replica’s', () => {
+  it('is ended where it lives, and is seen until the other may have joined its rooms', async () => {
+    const tracker = newTracker();
+    const ended: string[] = [];
+    onReplaced = (lost) => {
+      ended.push(lost.session);
+      tracker.ended(lost, false);
+    };
+    const phone = tracker.connected('ann', 'phone', 's1');
+    const tv = tracker.connected('ann', 'tv', 's2');
+    for (const session of [phone, tv]) tracker.join(session, 'lobby');
+    tracker.join(phone, 'tea');
+    await pass();
+    store.taken = store.writes.length;
+    for (let i = 0; i < 2; i += 1) tracker.onReplaced('ann', 's1');
+    expect(ended).toEqual(['s1']);
+    await pass(SETTINGS.handoverMs - 1);
+    // Told again, it waits for no longer.
+    tracker.onReplaced('ann', 's1');
+    expect(store.news).toEqual(['~s1 online']);
+    await pass(LATE_MS + SETTINGS.batchMs);
+    expect(store.news).toEqual(['-s1', 'ann<tea']);
+    expect([tracker.lingeringCount, tracker.userCount]).toEqual([0, 1]);
+    tracker.onReplaced('ann', 's1');
+    expect(ended).toEqual(['s1']);
+  });
+
+  it('is not waited for through its grace', async () => {
+    const tracker = newTracker();
+    const [phone, tv] = ['phone', 'tv'].map((device) => tracker.connected('ann', device, device));
+    for (const session of [phone, tv]) if (session !== undefined) tracker.ended(session, false);
+    await pass(1_000);
+    store.taken = store.writes.length;
+    tracker.onReplaced('ann', 'phone');
+    await pass(SETTINGS.handoverMs - 1);
+    expect(store.news).toEqual([]);
+    await pass(LATE_MS + SETTINGS.batchMs);
+    expect(store.news).toEqual(['-phone']);
+    expect(tracker.lingeringCount).toBe(1);
+  });
+
+  it('is gone at once where there is no grace', async () => {
+    const tracker = newTracker({ graceMs: 0 });
+    onReplaced = (lost) => tracker.ended(lost, false);
+    tracker.connected('ann', 'phone', 's1');
+    await pass();
+    store.taken = store.writes.length;
+    tracker.onReplaced('ann', 's1');
+    await pass();
+    expect(store.news).toEqual(['-s1']);
+    expect(tracker.userCount).toBe(0);
+  });
+
+  it('and was replaced here before costs the newer one nothing', async () => {
+    const tracker = newTracker();
+    const ended: string[] = [];
+    onReplaced = (lost) => ended.push(lost.session);
+    const first = tracker.connected('ann', 'phone', 's1');
+    tracker.join(first, 'lobby');
+    tracker.ended(first, false);
+    const second = tracker.connected('ann', 'phone', 's2');
+    tracker.join(second, 'lobby');
+    await pass();
+    store.taken = store.writes.length;
+    tracker.onReplaced('ann', 's1');
+    await pass(SETTINGS.handoverMs + LATE_MS);
+    expect(store.news).toEqual(['-s1']);
+    expect([ended, second.phase]).toEqual([[], 'connected']);
+  });
+
+  it('is nobody’s matter once it is gone, or its replica is closed', async () => {
+    const tracker = newTracker();
+    const ended: string[] = [];
+    onReplaced = (lost) => ended.push(lost.session);
+    tracker.ended(tracker.connected('ann', 'phone', 's1'), true);
+    tracker.ended(tracker.connected('bob', 'phone', 's2'), false);
+    await tracker.close();
+    for (const [user, session] of [
+      ['ann', 's1'],
+      ['bob', 's2'],
+      ['cy', 's3'],
+    ] as const) {
+      tracker.onReplaced(user, session);
+    }
+    expect([ended, wheel.size]).toEqual([[], 0]);
   });
 });
 

@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { ConfigError, describeVariables, readConfig, withoutEffect } from '../../src/config.ts';
+import { rightsOf } from '../../src/redis/redis-setup-error.ts';
+import { VARIABLES } from '../../src/variables.ts';
+
+const KAFKA = { TIDEGATE_KAFKA_BROKERS: 'kafka:9092' };
+const REDIS = { ...KAFKA, TIDEGATE_REDIS_URL: 'redis://redis' };
+
+/** The words that an environment is refused with. */
+function refusal(env: Readonly<Record<string, string>>): string {
+  try {
+    readConfig(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as Error).message;
+  }
+  throw new Error('it was not refused');
+}
+
+describe('the settings of Redis', () => {
+  it.each([
+    'redis://redis',
+    'redis://redis:6380',
+    'redis://redis:6380/',
+    'redis://redis:6380/12',
+    'redis://[::1]:6379',
+    'redis://:secret@redis',
+    'redis://ann:sec%2Fret@redis',
+    'rediss://ann:secret@redis.example:6380/1',
+  ])('may be at %s', (url) => {
+    expect(readConfig({ ...KAFKA, TIDEGATE_REDIS_URL: url }).redisUrl).toBe(url);
+  });
+
+  it.each([
+    'redis',
+    'redis.example:6379',
+    'http://:secret@redis',
+    'redis://',
+    'redis://:secret@redis:99999',
+    'redis://secret@redis',
+    'redis://:secret%zz@redis',
+    'redis://:secret@redis/first',
+    'redis://:secret@redis/1/2',
+    'redis://:secret@redis?db=1',
+    'redis://:secret@redis#1',
+  ])('is not at %s, which is not told', (url) => {
+    const said = refusal({ ...KAFKA, TIDEGATE_REDIS_URL: url });
+    expect(said).toContain(
+      'TIDEGATE_REDIS_URL: the value given is not valid; expected redis://host:port, or rediss://',
+    );
+    expect(said).not.toContain('secret');
+  });
+
+  it.each([
+    [{ TIDEGATE_KAFKA_BROKERS: '' }, 'TIDEGATE_REDIS_URL: replicas share their rooms through Kafka'],
+    [{ TIDEGATE_REDIS_SENTINELS: 'a:26379' }, 'TIDEGATE_REDIS_SENTINELS and TIDEGATE_REDIS_SENTINEL_NAME go together'],
+    [{ TIDEGATE_REDIS_SENTINEL_NAME: 'm' }, 'TIDEGATE_REDIS_SENTINELS and TIDEGATE_REDIS_SENTINEL_NAME go together'],
+    [
+      { TIDEGATE_REDIS_SENTINELS: 'a:26379,b', TIDEGATE_REDIS_SENTINEL_NAME: 'm' },
+      'TIDEGATE_REDIS_SENTINELS: "a:26379,b" is not valid; expected host:port, comma-separated',
+    ],
+    [{ TIDEGATE_REDIS_SENTINELS: 'a:99999' }, 'TIDEGATE_REDIS_SENTINELS: "a:99999" is not valid'],
+    [{ TIDEGATE_REDIS_SENTINEL_USER: 'u' }, 'TIDEGATE_REDIS_SENTINEL_USER: has no use without'],
+    [{ TIDEGATE_REDIS_SENTINEL_PASSWORD: 'secret' }, 'TIDEGATE_REDIS_SENTINEL_PASSWORD: has no use without'],
+    [{ TIDEGATE_REDIS_CA: '/ca.pem' }, 'TIDEGATE_REDIS_CA: TLS is meant, but TIDEGATE_REDIS_URL does not begin with'],
+    [{ TIDEGATE_REDIS_CERT: '/a.pem', TIDEGATE_REDIS_KEY: '/a.key' }, 'TIDEGATE_REDIS_CERT: TLS is meant'],
+    [{ TIDEGATE_REDIS_CERT: '/a.pem' }, 'TIDEGATE_REDIS_CERT and TIDEGATE_REDIS_KEY go together'],
+    [{ TIDEGATE_REDIS_TIMEOUT_MS: '5' }, 'TIDEGATE_REDIS_TIMEOUT_MS: "5" is not valid; expected an integer from 10'],
+    [{ TIDEGATE_PRESENCE_LEASE_MS: '100' }, 'TIDEGATE_PRESENCE_LEASE_MS: "100" is not valid'],
+  ])('are not %j', (env, words) => {
+    const said = refusal({ ...REDIS, ...(env as Record<string, string>) });
+    expect(said).toContain(words);
+    expect(said).not.toContain('secret');
+  });
+
+  it('have no effect without a Redis, each of them', () => {
+    const names = Object.values(VARIABLES)
+      .map(({ name }) => name)
+      .filter((name) => /^TIDEGATE_(REDIS_|PRESENCE_(LEASE|REAP|HEAL|COMPARE|RETURNS))/.test(name));
+    expect(names).toHaveLength(14);
+    const others = names.filter((name) => name !== 'TIDEGATE_REDIS_URL');
+    const env = Object.fromEntries(others.map((name) => [name, '1']));
+    expect(withoutEffect({ ...KAFKA, ...env })).toEqual(others);
+    expect(withoutEffect({ ...REDIS, ...env })).toEqual([]);
+  });
+
+  it('are in the help and in docs/OPERATIONS.md', () => {
+    const operations = readFileSync(new URL('../../docs/OPERATIONS.md', import.meta.url), 'utf8');
+    const help = describeVariables();
+    for (const name of help.match(/TIDEGATE_(REDIS_\w+|PRESENCE_(LEASE|REAP|HEAL|COMPARE|RETURNS)\w*)/g) ?? []) {
+      expect(operations, name).toContain(`\`${name}\``);
+    }
+    expect(help).toContain('TIDEGATE_REDIS_URL');
+    expect(operations).toContain(`ACL SETUSER <user> on >… ${rightsOf('<prefix>')}\n`);
+  });
+});
