@@ -42,10 +42,10 @@ export class HistoryStage {
     process.kill(this.#redis.daemon.pid, signal);
   }
 
-  /** A link of a replica's; through another port where that is told. */
-  async link(prefix = 'test', port = this.#redis.port): Promise<RedisLink> {
+  /** A link of a replica's, patient unless told otherwise: machines that run tests are busy. */
+  async link(prefix = 'test', port = this.#redis.port, commandTimeoutMs = 3_000): Promise<RedisLink> {
     const url = `redis://127.0.0.1:${port}`;
-    const settings = { ...REDIS_DEFAULTS, url, prefix, node: randomName(4, 'hex') };
+    const settings = { ...REDIS_DEFAULTS, url, prefix, node: randomName(4, 'hex'), commandTimeoutMs };
     const link = new RedisLink(settings, silent);
     this.#links.push(link);
     await link.open();

@@ -97,9 +97,10 @@ describe.skipIf((KAFKA_BROKERS === undefined || REDIS_URL === undefined) && !pro
       prefix: string,
       settings: Partial<HistorySettings> = {},
       ofLog: Partial<KafkaLogSettings> = {},
+      commandTimeoutMs?: number,
     ): Promise<Replica> {
       const proxy = await CuttingProxy.open(redis.port);
-      const link = await redis.link(prefix, proxy.port);
+      const link = await redis.link(prefix, proxy.port, commandTimeoutMs);
       const history = new RedisHistory(link, { ...HISTORY_DEFAULTS, ...QUICK, ...settings }, silent);
       const opened = await kafka.log(prefix, { ...FORGETFUL, ...ofLog }, history);
       history.follow(opened.log.past);
@@ -121,8 +122,10 @@ describe.skipIf((KAFKA_BROKERS === undefined || REDIS_URL === undefined) && !pro
     test('gives what was said 10,000 messages ago page by page, while more is said, without a look at Kafka', async () => {
       const open = () => replica('far', { lengthMax: 50_000 }, { recentRecordsMax: 8_000 });
       const [first, second] = [await open(), await open()];
-      await fill(first, 'r', 10_000, 'm', 500);
-      await written(first, second);
+      for (let thousand = 0; thousand < 10; thousand++) {
+        await fill(first, 'r', 1_000, `m${thousand}/`, 500);
+        await written(first, second);
+      }
       let isReading = true;
       const more = async () => {
         for (let round = 0; isReading; round++) await fill(first, 'r', 20, `more${round}/`);
@@ -167,7 +170,7 @@ describe.skipIf((KAFKA_BROKERS === undefined || REDIS_URL === undefined) && !pro
     }, 60_000);
 
     test('goes on from Kafka where Redis does not answer, and from Redis when it does', async () => {
-      const opened = await replica('silent');
+      const opened = await replica('silent', {}, {}, 100);
       await fill(opened, 'r', 1_000, 'm');
       await written(opened);
       redis.signal('SIGSTOP');
