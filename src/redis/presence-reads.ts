@@ -2,11 +2,11 @@ import type { KnownUser, RoomPresence } from '../presence/presence-store.ts';
 import type { UserPresence } from '../protocol/presence-state.ts';
 import type { Compared, PresenceNow, Told } from './presence-hearing.ts';
 import type { PresenceScripts } from './presence-scripts.ts';
-import { stateOf } from './presence-words.ts';
+import { readState, stateOf } from './presence-words.ts';
 import type { RedisLink } from './redis-link.ts';
 
 const ROOM_HEAD = 5;
-const ROOM_ROW = 4;
+const ROOM_ROW = 2;
 const USERS_HEAD = 2;
 const USER_ROW = 7;
 
@@ -31,8 +31,8 @@ export class PresenceReads implements PresenceNow {
   async readRoom(room: string, after: string | undefined, limit: number): Promise<Read<RoomPresence>> {
     const page = (await this.#link.run(this.#scripts.readRoom, room, after ?? '', limit)) as Word[];
     const [generation, partial, version, count, more] = page;
-    const users = rows(page.slice(ROOM_HEAD), ROOM_ROW).map(([user, status, devices, text]) => {
-      return stateOf(String(user), String(status), Number(devices), String(text));
+    const users = rows(page.slice(ROOM_HEAD), ROOM_ROW).map(([user, seen]) => {
+      return readState(String(user), String(seen));
     });
     const found = { count: Number(count), version: Number(version), users, more: more === 1, partial: partial === 1 };
     return { generation: String(generation), found };

@@ -57,6 +57,13 @@ export function stateOf(user: string, status: string, devices: number, text: str
   return { user, status: STATUSES[status] ?? 'offline', ...(text !== '' && { text }), devices };
 }
 
+/** A user's state as it is stored: `status|devices|text`, or nothing where there is no session. */
+export function readState(user: string, seen: string): UserState {
+  if (seen === '') return stateOf(user, 'f', 0, '');
+  const [status = 'f', devices = '0'] = seen.split('|', 2);
+  return stateOf(user, status, Number(devices), seen.slice(status.length + devices.length + 2));
+}
+
 interface ToldState {
   readonly user: string;
   readonly status: string;

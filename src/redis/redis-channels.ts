@@ -12,12 +12,14 @@ const CHANNELS_PER_COMMAND = 500;
  */
 export class RedisChannels {
   readonly #connection: Pick<RedisConnection, 'ask'>;
-  readonly #listeners = new Map<string, ChannelListener>();
+  readonly #listeners: Map<string, ChannelListener>;
   /** Whether channels are to be heard, as it is to be said; null: there is nothing to say. */
   #changes: { readonly wanted: Map<string, boolean>; readonly said: Promise<void> } | null = null;
 
-  constructor(connection: Pick<RedisConnection, 'ask'>) {
+  /** @param always those that are heard from the first connection on */
+  constructor(connection: Pick<RedisConnection, 'ask'>, always: Readonly<Record<string, ChannelListener>> = {}) {
     this.#connection = connection;
+    this.#listeners = new Map(Object.entries(always));
   }
 
   get size(): number {

@@ -34,13 +34,18 @@ export class RedisConnection {
     client.on('ready', () => void this.#prepare());
     client.on('close', () => this.#lost());
     client.on('end', () => this.#ended());
-    let ofSentinels: string[] = [];
-    client.on('sentinelError', ({ message }: Error) => ofSentinels.push(message));
+    let refusals: string[] = [];
+    client.on('sentinelError', ({ message }: Error) => refusals.push(message));
+    client.on('connect', () => {
+      refusals = [];
+    });
     client.on('error', (error: Error) => {
-      this.#reason = error;
-      if (!error.message.startsWith('All sentinels are unreachable')) return;
-      this.#reason = new Error(ofSentinels.join('; '));
-      ofSentinels = [];
+      const isOfSentinels = error.message.startsWith('All sentinels are unreachable');
+      // It was at the end of its list, and has asked none: it begins again with the first.
+      if (isOfSentinels && refusals.length === 0) return;
+      this.#reason = isOfSentinels ? new Error(refusals.join('; ')) : error;
+      if (!isOfSentinels) return;
+      refusals = [];
       // There is nothing yet that could close; the client goes on asking them.
       this.#lost();
     });

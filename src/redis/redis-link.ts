@@ -86,12 +86,14 @@ export class RedisLink {
       onUp: () => this.#hearing(),
       onDown: (error) => this.#troubled('subscriber', error),
     });
-    this.#channels = new RedisChannels({ ask: (send) => this.#hear(send) });
-    const onProbe = (number: string) => {
-      this.#heardProbe = Number(number);
-    };
-    // There is no connection yet: it is heard as soon as there is.
-    this.#channels.subscribe(this.#probeChannel, onProbe).catch(() => {});
+    this.#channels = new RedisChannels(
+      { ask: (send) => this.#hear(send) },
+      {
+        [this.#probeChannel]: (number) => {
+          this.#heardProbe = Number(number);
+        },
+      },
+    );
   }
 
   /**
@@ -304,6 +306,7 @@ export class RedisLink {
   #troubled(role: 'commands' | 'subscriber', error: Error): void {
     const before = this.#troubles[role];
     this.#troubles[role] = error;
+    if (role === 'subscriber') this.#unheardSinceMs = null;
     // It is tried again all the time: the log has what is new in it.
     const said = [before, role === 'commands' ? this.#troubles.subscriber : this.#troubles.commands];
     if (said.some((each) => each !== null && wordsOf(each) === wordsOf(error))) return;

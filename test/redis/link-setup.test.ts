@@ -226,12 +226,34 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('how Redis is set up
     });
 
     test('one that is too old', async () => {
-      const info = 'redis_version:6.0.16\r\nrole:master\r\n';
-      const port = await listener((bytes) =>
-        /info/i.test(bytes.toString()) ? `+OK\r\n$${info.length}\r\n${info}\r\n`.slice(5) : '+OK\r\n'.repeat(2),
-      );
+      const port = await infoServer(() => ['redis_version:6.0.16', 'role:master']);
       expect(await refusal({ url: at({ port }) })).toContain('it is version 6.0.16, and 6.2 or newer is needed');
     });
+  });
+
+  /** A server that is asked for what it says of itself, and has nothing else to say. */
+  function infoServer(facts: () => readonly string[]): Promise<number> {
+    return listener((bytes) => {
+      const commands = bytes.toString().split(/^\*/m).slice(1);
+      const info = facts().join('\r\n');
+      return commands
+        .map((command) => (/\ninfo\r/i.test(command) ? `$${info.length}\r\n${info}\r\n` : '+OK\r\n'))
+        .join('');
+    });
+  }
+
+  test('is used once it has read its data', async () => {
+    let loading = 1;
+    const port = await infoServer(() => ['redis_version:7.0.15', 'role:master', `loading:${loading}`]);
+    const { link } = createLink({ url: at({ port }) });
+    try {
+      await link.open();
+      expect([link.isUp, link.trouble]).toEqual([false, expect.stringContaining('it reads its data')]);
+      loading = 0;
+      await expect.poll(() => link.isUp).toBe(true);
+    } finally {
+      link.close();
+    }
   });
 
   test.each([

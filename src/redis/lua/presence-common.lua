@@ -4,7 +4,7 @@
 -- {prefix}:v, :vf          the version given out last, and the highest one of what was forgotten
 -- {prefix}:rv              hash: the version of each room in which somebody is
 -- {prefix}:r:ROOM          sorted set, all scores 0: who is in the room, in the order of bytes
--- {prefix}:u:USER          hash: v (version), t (last seen, ms),
+-- {prefix}:u:USER          hash: v (version), t (last seen, ms), a = status|devices|text as others see them, while there is a session,
 --                          s:SESSION = lease|status|ms since 1970|flags|device|text, m:LEASE:ROOM = ''
 -- {prefix}:gone            sorted set: users without session and room, by when they went
 -- {prefix}:leases          sorted set: leases by their deadline, ms of Redis' clock
@@ -62,6 +62,9 @@ end
 -- A user as others see them: within a device the status set last, then the first by name; over devices the strongest,
 -- then the one set last, then the first by name.
 local function aggregate(user)
+  local first, only = next(user.sessions)
+  if not first then return { status = 'f', text = '', devices = 0 } end
+  if not next(user.sessions, first) then return { status = only.status, text = only.text, devices = 1 } end
   local devices, count = {}, 0
   for id, s in pairs(user.sessions) do
     local known = devices[s.device]
@@ -81,7 +84,6 @@ local function aggregate(user)
       best = s
     end
   end
-  if not best then return { status = 'f', text = '', devices = 0 } end
   return { status = best.status, text = best.text, devices = count }
 end
 
@@ -99,7 +101,7 @@ local function readUser(name)
       user.rooms[room][lease] = true
     elseif field == 'v' then
       user.version = value
-    else
+    elseif field == 't' then
       user.last = tonumber(value)
     end
   end

@@ -128,6 +128,18 @@ local function settleRooms()
   end
 end
 
+-- Arguments in one call: Lua hands on some thousands at most. Even, so that of those in pairs none is parted.
+local PART = 1000
+
+-- Runs a command with any number of arguments, in parts, and gives what it answered to each.
+local function inParts(command, key, arguments)
+  local answers = {}
+  for i = 1, #arguments, PART do
+    answers[#answers + 1] = redis.call(command, key, unpack(arguments, i, math.min(i + PART - 1, #arguments)))
+  end
+  return answers
+end
+
 local function fieldsOf(set)
   local flat = {}
   for field, value in pairs(set) do
@@ -137,6 +149,16 @@ local function fieldsOf(set)
   return flat
 end
 
+local function addTo(lists, name, value)
+  lists[name] = lists[name] or {}
+  table.insert(lists[name], value)
+end
+
+-- By lease: users of whom it holds something, and of whom nothing any more.
+local holding, notHolding = {}, {}
+-- Users who have come, and with the time users who have gone.
+local come, gone = {}, {}
+
 local function settleUser(user)
   local key = P .. 'u:' .. user.name
   local del = {}
@@ -145,28 +167,30 @@ local function settleUser(user)
   end
   if user.last > user.lastBefore then user.set.t = digits(user.last) end
   local set = fieldsOf(user.set)
-  -- In parts: Lua hands on some thousands of arguments at most.
-  for i = 1, #del, 1000 do
-    redis.call('HDEL', key, unpack(del, i, math.min(i + 999, #del)))
-  end
-  for i = 1, #set, 1000 do
-    redis.call('HSET', key, unpack(set, i, math.min(i + 999, #set)))
-  end
+  inParts('HDEL', key, del)
+  inParts('HSET', key, set)
   redis.call('PEXPIRE', key, ttl)
   for lease in pairs(user.leases) do
-    if holds(user, lease) then
-      redis.call('SADD', P .. 'x:' .. lease, user.name)
-      redis.call('PEXPIRE', P .. 'x:' .. lease, ttl)
-    else
-      redis.call('SREM', P .. 'x:' .. lease, user.name)
-    end
+    addTo(holds(user, lease) and holding or notHolding, lease, user.name)
   end
   if next(user.sessions) or next(user.rooms) then
-    if not user.wasThere then redis.call('ZREM', P .. 'gone', user.name) end
+    if not user.wasThere then come[#come + 1] = user.name end
   elseif #set > 0 or #del > 0 then
-    redis.call('ZADD', P .. 'gone', now, user.name)
-    redis.call('PEXPIRE', P .. 'gone', ttl)
+    gone[#gone + 1] = now
+    gone[#gone + 1] = user.name
   end
+end
+
+-- What was gathered of all users: a call for many of them costs Redis a fraction of one for each.
+local function settleIndexes()
+  for lease, names in pairs(holding) do
+    inParts('SADD', P .. 'x:' .. lease, names)
+    redis.call('PEXPIRE', P .. 'x:' .. lease, ttl)
+  end
+  for lease, names in pairs(notHolding) do inParts('SREM', P .. 'x:' .. lease, names) end
+  inParts('ZREM', P .. 'gone', come)
+  inParts('ZADD', P .. 'gone', gone)
+  if #gone > 0 then redis.call('PEXPIRE', P .. 'gone', ttl) end
 end
 
 -- Forgets who went first where too many have gone.
@@ -191,10 +215,28 @@ local function stateOf(name, seen)
   return state
 end
 
--- One message to those who hear a room; of most nobody does.
+local function roomChannel(room)
+  return P .. 'pr:' .. room
+end
+
+local function userChannel(name)
+  return P .. 'pu:' .. name
+end
+
+-- Which of the channels somebody hears; of most nobody does.
+local function listened(channels)
+  local is = {}
+  for _, counts in ipairs(inParts('PUBSUB', 'NUMSUB', channels)) do
+    for i = 1, #counts, 2 do
+      is[counts[i]] = counts[i + 1] > 0
+    end
+  end
+  return is
+end
+
+-- One message to those who hear a room.
 local function tellRoom(room, version, before, changed)
-  local channel = P .. 'pr:' .. room
-  if redis.call('PUBSUB', 'NUMSUB', channel)[2] == 0 then return end
+  local channel = roomChannel(room)
   local message = { v = digits(version), p = before, c = redis.call('ZCARD', P .. 'r:' .. room) }
   local count = 0
   local function list(which)
@@ -214,13 +256,60 @@ local function tellRoom(room, version, before, changed)
 end
 
 local function tellUser(user, version)
-  local channel = P .. 'pu:' .. user.name
-  if redis.call('PUBSUB', 'NUMSUB', channel)[2] == 0 then return end
+  local channel = userChannel(user.name)
   local message = stateOf(user.name, user.after)
   message.v = digits(version)
   message.t = lastSeen(user, user.after.devices)
   if isPartial() then message.x = 1 end
   redis.call('PUBLISH', channel, cjson.encode(message))
+end
+
+-- Gives rooms and users that changed their version, and tells those who hear of them.
+local function settleVersions(changedUsers, changedIn)
+  local isIn, rooms, channels = {}, {}, {}
+  for _, which in ipairs({ joined, left, changedIn }) do
+    for room in pairs(which) do
+      if not isIn[room] then
+        isIn[room] = true
+        rooms[#rooms + 1] = room
+        channels[#channels + 1] = roomChannel(room)
+      end
+    end
+  end
+  if #rooms == 0 and #changedUsers == 0 then return end
+  local version = math.max(numberAt(P .. 'v') + 1, nowUs, gen.floor + 1)
+  local written = digits(version)
+  redis.call('SET', P .. 'v', written, 'PX', ttl)
+  for _, user in ipairs(changedUsers) do
+    user.set.v = written
+    channels[#channels + 1] = userChannel(user.name)
+  end
+  local stored = {}
+  for part, versions in ipairs(inParts('HMGET', P .. 'rv', rooms)) do
+    for i, each in ipairs(versions) do stored[rooms[(part - 1) * PART + i]] = each end
+  end
+  local live, empty, before = {}, {}, {}
+  for _, room in ipairs(rooms) do
+    -- 0: nobody was there, whatever version was read.
+    before[room] = stored[room] and digits(versionOr(stored[room])) or '0'
+    if joined[room] or redis.call('EXISTS', P .. 'r:' .. room) == 1 then
+      live[#live + 1] = room
+      live[#live + 1] = written
+    else
+      empty[#empty + 1] = room
+    end
+  end
+  inParts('HSET', P .. 'rv', live)
+  if #live > 0 then redis.call('PEXPIRE', P .. 'rv', ttl) end
+  inParts('HDEL', P .. 'rv', empty)
+  if #empty > 0 then redis.call('SET', P .. 'vf', written, 'PX', ttl) end
+  local isListened = listened(channels)
+  for _, room in ipairs(rooms) do
+    if isListened[roomChannel(room)] then tellRoom(room, version, before[room], changedIn[room]) end
+  end
+  for _, user in ipairs(changedUsers) do
+    if isListened[userChannel(user.name)] then tellUser(user, version) end
+  end
 end
 
 -- Makes the edit so, gives what changed its version, and tells those who hear of it.
@@ -233,43 +322,22 @@ local function commit()
     local a, b = user.before, user.after
     if a.status ~= b.status or a.text ~= b.text or a.devices ~= b.devices then
       changedUsers[#changedUsers + 1] = user
+      -- So that who reads a room need not look through everybody's sessions.
+      if b.devices > 0 then
+        user.set.a = table.concat({ b.status, b.devices, b.text }, '|')
+      else
+        user.del.a = true
+      end
       for room in pairs(user.rooms) do
         changedIn[room] = changedIn[room] or {}
         if not (joined[room] and joined[room][user.name]) then changedIn[room][user.name] = user end
       end
     end
   end
-  local rooms = {}
-  for room in pairs(joined) do rooms[room] = true end
-  for room in pairs(left) do rooms[room] = true end
-  for room in pairs(changedIn) do rooms[room] = true end
-  if next(rooms) or #changedUsers > 0 then
-    local version = math.max(numberAt(P .. 'v') + 1, nowUs, gen.floor + 1)
-    local written = digits(version)
-    redis.call('SET', P .. 'v', written, 'PX', ttl)
-    for _, user in ipairs(changedUsers) do
-      user.set.v = written
-    end
-    for room in pairs(rooms) do
-      local stored = redis.call('HGET', P .. 'rv', room)
-      -- 0: nobody was there, whatever version was read.
-      local before = '0'
-      if stored then before = digits(versionOr(stored)) end
-      if redis.call('EXISTS', P .. 'r:' .. room) == 1 then
-        redis.call('HSET', P .. 'rv', room, written)
-        redis.call('PEXPIRE', P .. 'rv', ttl)
-      else
-        redis.call('HDEL', P .. 'rv', room)
-        redis.call('SET', P .. 'vf', written, 'PX', ttl)
-      end
-      tellRoom(room, version, before, changedIn[room])
-    end
-    for _, user in ipairs(changedUsers) do
-      tellUser(user, version)
-    end
-  end
+  settleVersions(changedUsers, changedIn)
   for _, user in ipairs(order) do
     settleUser(user)
   end
+  settleIndexes()
   forgetGone()
 end

@@ -1,0 +1,105 @@
+import type { LogLines } from '../src/fanout/log-lines.ts';
+import type { MemberChange, PresenceBatch, PresenceReplica, SessionChange } from '../src/presence/presence-store.ts';
+import type { Status } from '../src/protocol/presence-state.ts';
+import { randomName } from '../src/random-name.ts';
+import { PRESENCE_DEFAULTS, type RedisPresenceSettings } from '../src/redis/presence-settings.ts';
+import { RedisLink } from '../src/redis/redis-link.ts';
+import { RedisPresenceStore } from '../src/redis/redis-presence-store.ts';
+import { REDIS_DEFAULTS } from '../src/redis/redis-settings.ts';
+import type { PresencePace } from './presence-plan.ts';
+import type { SchemeReplica, SimulatedSession } from './presence-scheme.ts';
+
+/** Of a room's users at a time; more than the bench's rooms have. */
+const PAGE = 500;
+/** More than a replica allows, so that a machine that is busy with other things fails no round. */
+const TIMEOUT_MS = 2_000;
+const PREFIX = 'tidegate';
+/** The sorted set in which Redis has leases with the time at which each lapses, in milliseconds since 1970. */
+export const LEASES_KEY = `{${PREFIX}}:leases`;
+
+/** Whatever goes wrong is seen by what fails, or by who is missing. */
+const SILENT: LogLines = { info: () => {}, warn: () => {}, error: () => {} };
+
+/** tidegate's presence in Redis, as a gateway's replica has it, with sessions that have no connection. */
+export class LeaseReplica implements SchemeReplica, PresenceReplica {
+  readonly #link: RedisLink;
+  readonly #store: RedisPresenceStore;
+  readonly #sessions = new Map<string, SessionChange>();
+  readonly #members: MemberChange[] = [];
+
+  private constructor(url: string, settings: RedisPresenceSettings) {
+    const node = randomName(4, 'hex');
+    this.#link = new RedisLink({ ...REDIS_DEFAULTS, url, prefix: PREFIX, node, commandTimeoutMs: TIMEOUT_MS }, SILENT);
+    this.#store = new RedisPresenceStore(this.#link, settings, SILENT);
+  }
+
+  static async open(url: string, pace: PresencePace): Promise<LeaseReplica> {
+    const replica = new LeaseReplica(url, presenceSettings(pace));
+    await replica.#link.open();
+    await replica.#store.open(replica);
+    return replica;
+  }
+
+  async join(sessions: readonly SimulatedSession[]): Promise<void> {
+    const changes = sessions.map((session): SessionChange => ({ ...changeOf(session, 'online'), isNew: true }));
+    const members = sessions.map(({ room, user }): MemberChange => ({ room, user, present: true }));
+    for (const change of changes) this.#sessions.set(change.session, change);
+    this.#members.push(...members);
+    await this.#store.write({ sessions: changes, members });
+  }
+
+  async setStatus(session: SimulatedSession, status: Status): Promise<void> {
+    const change = changeOf(session, status);
+    this.#sessions.set(change.session, change);
+    await this.#store.write({ sessions: [change], members: [] });
+  }
+
+  async readRoom(room: string): Promise<readonly string[]> {
+    const { users } = await this.#store.readRoom(room, undefined, PAGE);
+    return users.map(({ user }) => user);
+  }
+
+  watch(room: string): Promise<void> {
+    return this.#store.setInterest({ room }, true);
+  }
+
+  crash(): void {
+    this.#link.close();
+  }
+
+  everything(): PresenceBatch {
+    return { sessions: [...this.#sessions.values()], members: this.#members };
+  }
+
+  onRoomChange(): void {}
+
+  onUserChange(): void {}
+
+  onReplaced(): void {}
+}
+
+/** How long at least a replica's sessions outlive it: it may have crashed just before a renewal. */
+export function outliveMsMin(pace: PresencePace): number {
+  const { leaseMs, renewMs, graceMs } = presenceSettings(pace);
+  return leaseMs - renewMs + graceMs;
+}
+
+/** For how long what a lapsed lease held is seen. */
+export function graceMsOf(pace: PresencePace): number {
+  return presenceSettings(pace).graceMs;
+}
+
+function presenceSettings({ haste }: PresencePace): RedisPresenceSettings {
+  const { leaseMs, renewMs, fenceMs, graceMs } = PRESENCE_DEFAULTS;
+  return {
+    ...PRESENCE_DEFAULTS,
+    leaseMs: leaseMs / haste,
+    renewMs: renewMs / haste,
+    fenceMs: fenceMs / haste,
+    graceMs: graceMs / haste,
+  };
+}
+
+function changeOf({ user, device, session }: SimulatedSession, status: Status): SessionChange {
+  return { user, device, session, state: { status }, atMs: Date.now() };
+}
