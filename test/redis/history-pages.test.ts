@@ -196,10 +196,10 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('history in Redis', 
         await history.close();
         for (const kind of ['known', 'unknown', 'unavailable'] as const) sum[kind] += history.reads[kind];
       }),
-      { numRuns: Number(process.env.RUNS ?? 60), interruptAfterTimeLimit: 25_000 },
+      { numRuns: 80, interruptAfterTimeLimit: 25_000 },
     );
-    if (process.env.RUNS) console.log(sum);
-    expect(sum.known).toBeGreaterThan(sum.unknown / 3);
+    // Or it would hold of nothing.
+    expect(sum.known).toBeGreaterThan(sum.unknown / 5);
     expect(sum.unavailable).toBe(0);
   }, 40_000);
 });
