@@ -15,7 +15,8 @@ export async function openRedis(config: Config, logger: LogLines): Promise<Redis
   // Who has no Redis does without its library as well.
   const { RedisLink: Link } = await import('./redis/redis-link.ts');
   const { REDIS_DEFAULTS } = await import('./redis/redis-settings.ts');
-  const link = new Link({ ...REDIS_DEFAULTS, ...redisSettings(config, redisUrl) }, logger);
+  const silenceMs = Math.max(REDIS_DEFAULTS.silenceMs, 2 * config.redisTimeoutMs);
+  const link = new Link({ ...REDIS_DEFAULTS, ...redisSettings(config, redisUrl), silenceMs }, logger);
   await link.open();
   return link;
 }

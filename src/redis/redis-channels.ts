@@ -1,6 +1,6 @@
 import type { RedisConnection } from './redis-connection.ts';
 
-/** Called with what was published, as text. Must not throw. */
+/** Called with what was published, as text. What it throws is logged, and that is all. */
 export type ChannelListener = (message: string) => void;
 
 /** Channels in one command: all of a large replica's at once would keep others waiting. */

@@ -136,7 +136,6 @@ export class RedisConnection {
 
   /** The client has given up, as it does where what Sentinel says is no address: nobody else would begin anew. */
   #ended(): void {
-    if (this.#isClosed) return;
     this.#lost();
     setTimeout(() => this.#begin(), this.#settings.reconnectMsMax).unref();
   }

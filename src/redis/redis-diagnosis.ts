@@ -31,7 +31,6 @@ export async function diagnose(settings: RedisSettings): Promise<RedisSetupError
   const silent = connectTls({ ...address, ...tls });
   const refusal = await within<Error>(silent, connectTimeoutMs, (resolve) => {
     silent.once('error', resolve);
-    silent.once('secureConnect', () => silent.resume());
   });
   return refusal && setupErrorOf(refusal, settings);
 }

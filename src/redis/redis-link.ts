@@ -79,7 +79,7 @@ export class RedisLink {
     const subscriber = createRedis(settings, 'subscriber');
     subscriber.on('message', (channel: string, message: string) => {
       this.#unheardSinceMs = null;
-      this.#channels.onMessage(channel, message);
+      this.#told(channel, message);
     });
     this.#subscriber = new RedisConnection(subscriber, settings, {
       prepare: () => this.#channels.subscribeAll(),
@@ -240,6 +240,16 @@ export class RedisLink {
     }
   }
 
+  /** Whatever may be published there, by whichever version: it ends no process. */
+  #told(channel: string, message: string): void {
+    try {
+      this.#channels.onMessage(channel, message);
+    } catch (error) {
+      // Not its words, which may have some of the message.
+      this.#logger.error({ error: (error as Error).name }, 'what was published through Redis is not understood');
+    }
+  }
+
   #answers(): void {
     const wasBroken = this.#isBroken;
     this.#timeouts = 0;
@@ -324,7 +334,10 @@ export class RedisLink {
 
 function wordsOfTrouble(error: Error, settings: RedisSettings): string {
   const refusal = setupErrorOf(error, settings);
-  return refusal?.message ?? `Redis can't be reached at ${shownAddress(settings)}: ${wordsOf(error)}`;
+  if (refusal !== null) return refusal.message;
+  const isThere = error instanceof RedisUnavailableError && error.failure === 'refused';
+  const what = isThere ? "can't be used for now" : "can't be reached";
+  return `Redis ${what} at ${shownAddress(settings)}: ${wordsOf(error)}`;
 }
 
 /** A command that was defined on the client. */

@@ -21,7 +21,10 @@ export interface RedisSettings {
   readonly connectTimeoutMs: number;
   /** Milliseconds between two attempts to connect, at most (1,000); half of it and more at random. */
   readonly reconnectMsMax: number;
-  /** Milliseconds without a byte while an answer is due (2,000), until the connection counts as dead and is made anew. */
+  /**
+   * Milliseconds without a byte while an answer is due (2,000), until the connection counts as dead and is made anew; more
+   * than `commandTimeoutMs`, and than `probeMs`.
+   */
   readonly silenceMs: number;
   /** Commands in a row that have no answer in time until no more are sent (5). */
   readonly breakAfter: number;

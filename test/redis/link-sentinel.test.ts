@@ -93,7 +93,7 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('a Redis that Sentin
       { host: HOST, port: (silent.address() as AddressInfo).port },
       { host: HOST, port },
     ];
-    const { link } = createLink({ url: NOWHERE, sentinels: settingsOf(port, { addresses }) });
+    const { link, lines } = createLink({ url: NOWHERE, sentinels: settingsOf(port, { addresses }) });
     const counts = { ready: 0, hearing: 0 };
     link.listen({
       onReady: () => {
@@ -123,6 +123,10 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('a Redis that Sentin
       await expect.poll(shout, { timeout: 15_000 }).toBe('from the second');
       expect(counts.ready).toBeGreaterThan(1);
       expect(counts.hearing).toBeGreaterThan(1);
+      // One of the Sentinels has answered all the time: they were never what was wrong.
+      const wrong = lines.filter(({ level }) => level !== 'info').map(({ message }) => message.split(': ').at(-1));
+      expect(new Set([...wrong, 'it does not answer', 'what is published is not heard']).size).toBeLessThanOrEqual(3);
+      expect(wrong).not.toContain('');
     } finally {
       link.close();
     }

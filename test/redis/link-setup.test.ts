@@ -4,6 +4,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { diagnose } from '../../src/redis/redis-diagnosis.ts';
 import type { RedisSettings } from '../../src/redis/redis-settings.ts';
 import { rightsOf } from '../../src/redis/redis-setup-error.ts';
 import { makeAuthority, makeCertificate } from '../certificates.ts';
@@ -220,6 +221,13 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('how Redis is set up
       );
     });
 
+    test('no certificate of ours, also where the connection only breaks', async () => {
+      const { link } = createLink({ url: at(mutual, '', 'rediss'), tls: { ca: pem('ca.pem') } });
+      for (let i = 0; i < 5; i += 1) {
+        expect((await diagnose(link.settings))?.message).toContain('certificate required: it wants a certificate');
+      }
+    });
+
     test('what is no Redis', async () => {
       const port = await listener(() => 'HTTP/1.1 400 Bad Request\r\n\r\n');
       expect(await refusal({ url: at({ port }) })).toContain('what listens there is no Redis');
@@ -248,7 +256,10 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('how Redis is set up
     const { link } = createLink({ url: at({ port }) });
     try {
       await link.open();
-      expect([link.isUp, link.trouble]).toEqual([false, expect.stringContaining('it reads its data')]);
+      expect([link.isUp, link.trouble]).toEqual([
+        false,
+        `Redis can't be used for now at 127.0.0.1:${port}: it reads its data`,
+      ]);
       loading = 0;
       await expect.poll(() => link.isUp).toBe(true);
     } finally {

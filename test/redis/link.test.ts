@@ -88,6 +88,18 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('a link to Redis', (
     expect(names).toEqual(expect.arrayContaining([' name=tidegate-one-commands', ' name=tidegate-one-subscriber']));
   });
 
+  test('goes on where what is published is not understood, and keeps it to itself', async () => {
+    const { link, lines } = await stage.link();
+    const heard: unknown[] = [];
+    await link.subscribe(link.key('c'), (message) => heard.push(JSON.parse(message)));
+    for (const message of ['1', 'private', '2']) await stage.server.cli(['PUBLISH', '{test}:c', message]);
+    await link.heard();
+    expect(heard).toEqual([1, 2]);
+    const [line] = said(lines, 'is not understood');
+    expect(line).toMatchObject({ level: 'error', fields: { error: 'SyntaxError' } });
+    expect(JSON.stringify(lines)).not.toContain('private');
+  });
+
   test('tells what Redis makes of a command, without what it was told', async () => {
     const { link, lines } = await stage.link();
     await link.call('SET', link.key('s'), 'x');
@@ -134,9 +146,9 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('a link to Redis', (
   });
 
   test('reads what has come before it takes Redis for slow, where this process could not run', async () => {
-    const { link } = await stage.link();
+    // The proxy is this process as well.
+    const { link } = await stage.link({ url: `redis://127.0.0.1:${stage.server.port}` });
     const asked = Array.from({ length: 8 }, () => link.run(COUNT, 1));
-    await sleep(1);
     block(2 * QUICK.commandTimeoutMs);
     expect(await Promise.all(asked)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     expect([link.isUp, link.figures().failures.timeout]).toEqual([true, 0]);
@@ -238,7 +250,7 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('a link to Redis', (
       expect(await failure(link.run({ name: 'add', lua: "return redis.call('SET', KEYS[1] .. ':n', 1)" }))).toBe(
         'refused',
       );
-      expect(said(lines, 'OOM')).not.toEqual([]);
+      expect(said(lines, `Redis can't be used for now at ${new URL(stage.url).host}: OOM`)).not.toEqual([]);
       expect([link.isUp, link.figures().failures.refused]).toEqual([true, 1]);
     } finally {
       await stage.server.cli(['CONFIG', 'SET', 'maxmemory', '0']);
