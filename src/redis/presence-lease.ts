@@ -7,7 +7,8 @@ const FORMERS_MAX = 16;
 
 /** What is to be done, as the last renewal has found. */
 export interface Due {
-  readonly reap: boolean;
+  /** Milliseconds from then on until the grace of some lease is over; 0: it is. */
+  readonly reapMs: number;
   readonly sweep: boolean;
 }
 
@@ -26,7 +27,7 @@ export class PresenceLease {
   #formers: string[] = [];
   #isSaid = false;
   #writes = 0;
-  #due: Due = { reap: false, sweep: false };
+  #due: Due = { reapMs: Number.POSITIVE_INFINITY, sweep: false };
   #healingMs = 0;
   #renewing: Promise<void> | null = null;
   /** On the monotonic clock: when the renewal was sent that succeeded last, and the first one that has failed since. */
@@ -141,13 +142,14 @@ export class PresenceLease {
       this.#failures += 1;
       throw error;
     }
-    const [outcome, id, generation, nowMs, healedMs, ...due] = answer as [
+    const [outcome, id, generation, nowMs, healedMs, reapMs, isSweepDue] = answer as [
       string,
       string,
       string,
       string,
       string,
-      ...number[],
+      string,
+      number,
     ];
     // It was dropped meanwhile: what was renewed is one of the former ones.
     if (outcome === 'renewed' && this.#id !== id) return this.#renew(versionFloor);
@@ -160,7 +162,7 @@ export class PresenceLease {
     this.#renewedMs = sentMs;
     this.#failingSinceMs = null;
     this.#failures = 0;
-    this.#due = { reap: due[0] === 1, sweep: due[1] === 1 };
+    this.#due = { reapMs: Number(reapMs), sweep: isSweepDue === 1 };
     this.#healingMs = Number(healedMs) - Number(nowMs);
   }
 }

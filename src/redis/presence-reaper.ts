@@ -9,6 +9,9 @@ const LOCK_MS = 2_000;
 /** For which it goes on at a time, so that the lease is renewed in between. */
 const WORK_MS_MAX = 2_000;
 
+/** Between two steps at most: on a busy machine a step takes this process much longer than Redis. */
+const PAUSE_MS_MAX = 10;
+
 /**
  * Drops what dead leases held, and looks for what no lease holds: in small steps, with as long a pause behind each as it
  * took, so that others find Redis free for half of the time at least.
@@ -36,7 +39,7 @@ export class PresenceReaper {
     this.hasMore = false;
     const untilMs = performance.now() + WORK_MS_MAX;
     const graces = [leaseMs, graceMs, graceMsMax, returnsPerSecond];
-    if (this.#lease.due.reap) {
+    if (this.#lease.due.reapMs === 0) {
       await this.#step(this.#scripts.reap, [...graces, reapChunk, LOCK_MS], untilMs, (users) => {
         this.reapedUsers += users;
       });
@@ -66,7 +69,7 @@ export class PresenceReaper {
         this.hasMore = true;
         return;
       }
-      await sleep(performance.now() - startedMs);
+      await sleep(Math.min(performance.now() - startedMs, PAUSE_MS_MAX));
     }
   }
 }

@@ -19,6 +19,9 @@ export { RedisUnavailableError } from './redis-unavailable-error.ts';
  */
 const TRIED_ANY_TIME_MS = Number.MIN_SAFE_INTEGER;
 
+/** Of the times that a probe may be due, those in which it is while Redis answers: they make most of what an idle replica asks. */
+const QUIET_TURNS = 3;
+
 /** What a link comes to. Must not throw. */
 export interface LinkListener {
   /** Commands are sent, for the first time or again; what Redis held may be another's by now. */
@@ -67,6 +70,7 @@ export class RedisLink {
   #probing: NodeJS.Timeout | undefined;
   /** Numbers of the probe that was published last, and of the one heard last. */
   #probed = 0;
+  #turns = 0;
   #heardProbe = 0;
   /** Since when Redis has had a probe that is not heard, nor is anything else; by the monotonic clock. */
   #unheardSinceMs: number | null = null;
@@ -287,6 +291,8 @@ export class RedisLink {
         if (this.#isUnheard()) this.#subscriber.drop(new Error('what is published is not heard'));
       });
     }
+    this.#turns += 1;
+    if (!this.#isBroken && this.#turns % QUIET_TURNS !== 0) return;
     this.#probed += 1;
     const number = this.#probed;
     this.#breaker

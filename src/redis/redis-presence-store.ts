@@ -20,6 +20,8 @@ import { byUser, type ChangesOfUser, parts, withEnds } from './presence-words.ts
 import { type RedisLink, RedisUnavailableError } from './redis-link.ts';
 
 const NOTHING: PresenceBatch = { sessions: [], members: [] };
+/** As long as it may be. */
+const RENEWAL = Number.POSITIVE_INFINITY;
 /** Between two attempts while Redis does not answer, at most. */
 const RETRY_MS = 500;
 /** Behind the end of what is partial, as clocks go. */
@@ -290,9 +292,9 @@ export class RedisPresenceStore implements PresenceStore {
       this.#ticking = null;
       if (this.#opened === null) return;
       clearTimeout(this.#tickTimer);
-      const { renewMs } = this.#settings;
       const isUrgent = this.#lease.failingMs > 0 || !this.#lease.isSaid || this.#reaper.hasMore;
-      const waitMs = isUrgent ? Math.min(renewMs, RETRY_MS) : renewMs;
+      // What is due before the next renewal is not left until then; what is due already, but may not be done yet, is.
+      const waitMs = Math.min(this.#settings.renewMs, isUrgent ? RETRY_MS : this.#lease.due.reapMs || RENEWAL);
       this.#tickTimer = setTimeout(() => void this.#tickSoon(), waitMs);
       this.#tickTimer.unref();
     });

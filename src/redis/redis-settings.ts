@@ -28,7 +28,10 @@ export interface RedisSettings {
   readonly silenceMs: number;
   /** Commands in a row that have no answer in time until no more are sent (5). */
   readonly breakAfter: number;
-  /** Milliseconds between two looks whether Redis answers, and what is published is heard (1,000). */
+  /**
+   * Milliseconds between two looks whether Redis answers again where it did not (1,000); three times that between two
+   * whether what is published is heard.
+   */
   readonly probeMs: number;
   /** Commands without an answer (1,000); beyond, what may be lost is not sent. */
   readonly inFlightMax: number;

@@ -74,7 +74,9 @@ for _, name in ipairs({ 'gen', 'vf', 'rv', 'gone', 'e', 'leases', 'l:' .. lease,
   redis.call('PEXPIRE', P .. name, ttl)
 end
 
-local isDue = #redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', digits(now - graceMs), 'LIMIT', 0, 1) > 0
+-- When the first lease that is not renewed will be due.
+local first = redis.call('ZRANGE', P .. 'leases', 0, 0, 'WITHSCORES')
+local dueMs = math.max(tonumber(first[2]) + graceMs - now, 0)
 local sweep = redis.call('HMGET', P .. 'sweep', 'gen', 'doneMs')
 local isSweepDue = sweep[1] ~= gen.id or now - tonumber(sweep[2] or 0) >= sweepMs
-return { answer, lease, gen.id, digits(now), digits(gen.heal), isDue and 1 or 0, isSweepDue and 1 or 0 }
+return { answer, lease, gen.id, digits(now), digits(gen.heal), digits(dueMs), isSweepDue and 1 or 0 }
