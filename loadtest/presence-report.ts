@@ -65,6 +65,7 @@ export function formatPresence(
   const many = formatCount(size.sessionsMany);
   const crashed = formatCount(size.sessionsCrashed);
   const emptyCpu = spreadOf(rounds.map((round) => round.emptyCpu));
+  const loadCpu = spreadOf(rounds.map(({ idleUsage }) => idleUsage.clientCpu));
   const lines = [
     `## presence: ${many} sessions of ${size.replicas} replicas in a Redis`,
     '',
@@ -73,7 +74,8 @@ export function formatPresence(
     `that lives for ${pace.ttlMs / 1000} s and is set anew every ${pace.heartbeatMs / 1000} s ± 20 %, and a hash of each room. Every Redis, its replicas and the`,
     'load share all cores; CPU is the share of one, and of Redis as it tells itself.',
     '',
-    `Idle, for ${(pace.idleMs / 1000).toFixed(0)} s, both at once. A Redis that nobody uses takes ${formatSpread(emptyCpu, formatSmallShare)}.`,
+    `Idle, for ${(pace.idleMs / 1000).toFixed(0)} s, both at once. A Redis that nobody uses takes ${formatSpread(emptyCpu, formatSmallShare)}, the load`,
+    `with all replicas ${formatSpread(loadCpu, formatShare)}.`,
     '',
     formatIdle(rounds),
     '',
@@ -94,7 +96,7 @@ export function formatPresence(
     formatRows(rounds, [
       ['crash until all are gone, s', ({ purge }) => purge.crashToGoneMs / 1000, formatMs],
       ['of that beyond what is due, s', ({ purge }) => purge.dueToGoneMs / 1000, formatMs],
-      ['Redis CPU', ({ purge }) => purge.redisCpu, formatShare],
+      ['Redis CPU meanwhile', ({ purge }) => purge.redisCpu, formatShare],
       ['commands', ({ purge }) => purge.meanwhile.count, formatCount],
       ['of those failed', ({ purge }) => purge.meanwhile.failed, formatCount],
     ]),

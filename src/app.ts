@@ -26,6 +26,7 @@ import { CountedVerifier } from './observability/counted-verifier.ts';
 import { DeliveryProbe } from './observability/delivery-probe.ts';
 import { Metrics } from './observability/metrics.ts';
 import { Tally } from './observability/tally.ts';
+import { openHistory } from './open-history.ts';
 import { openLog } from './open-log.ts';
 import { openPeers } from './open-peers.ts';
 import { openPresence } from './open-presence.ts';
@@ -54,8 +55,6 @@ const WHEEL_TICK_MS = 25;
 const WHEEL_STEP_MS_MAX = 250;
 /** Connections of one user that were cut off and are still seen. */
 const LINGERING_PER_USER_MAX = 16;
-/** Milliseconds for a device that has come to another replica to join its rooms there; a goodbye there waits for them. */
-const HANDOVER_MS = 500;
 /** Milliseconds after which a probe record that was not delivered counts as lost. */
 const PROBE_TIMEOUT_MS = 5_000;
 
@@ -67,7 +66,8 @@ const PROBE_TIMEOUT_MS = 5_000;
  */
 export async function startApp(config: Config, logger: Logger, onFailure: (error: Error) => void): Promise<App> {
   const redis = await openRedis(config, logger);
-  const { log, figures, bounds: logBounds } = await openLog(config, logger, onFailure);
+  const history = await openHistory(config, redis, logger);
+  const { log, figures, bounds: logBounds } = await openLog(config, history, logger, onFailure);
   const keys = openKeys(config, logger);
   const presence = await openPresence(config, redis, logger);
   const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS, stepMsMax: WHEEL_STEP_MS_MAX });
@@ -120,6 +120,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const metrics = new Metrics({
     ...{ tally, gateway, log, figures, probe },
     redis: redis === null ? null : () => redis.figures(),
+    history: history === null ? null : () => history.figures(),
     presence: presence.figures,
     peers: peerFigures,
     keySet: keys instanceof RemoteKeySet ? keys : null,
@@ -166,6 +167,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
       keys?.close();
       wheel.close();
       certificate?.unwatch();
+      await history?.close();
       await log.close();
       redis?.close();
     },
@@ -232,7 +234,6 @@ function gatewaySettings(config: Config, keys: KeySource | null, tally: Tally): 
     tracker: {
       graceMs: config.graceMs,
       batchMs: config.presenceBatchMs,
-      handoverMs: HANDOVER_MS,
       lingeringPerUserMax: LINGERING_PER_USER_MAX,
       lingeringMax: config.connectionsMax,
     },

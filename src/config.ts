@@ -28,8 +28,8 @@ const SECRETS: ReadonlySet<string> = new Set([
 /** What the log on Kafka has no use for, and what the embedded one has none for. */
 const OF_EMBEDDED_LOG = ['TIDEGATE_DATA_DIR', 'TIDEGATE_RETENTION_BYTES', 'TIDEGATE_RETENTION_INTERVAL_MS'];
 const OF_KAFKA = /^TIDEGATE_(KAFKA_|PREFIX$)/;
-/** What has no use where presence is one process's own. */
-const OF_REDIS = /^TIDEGATE_(REDIS_|PRESENCE_(LEASE|REAP_PAUSE|HEAL|COMPARE)_MS$|PRESENCE_RETURNS$)/;
+/** What has no use where nothing is shared through Redis. */
+const OF_REDIS = /^TIDEGATE_(REDIS_|HISTORY_|PRESENCE_(LEASE|REAP_PAUSE|HEAL|COMPARE)_MS$|PRESENCE_RETURNS$)/;
 
 /**
  * Reads the settings from the environment. An empty value counts as absent.

@@ -5,6 +5,7 @@ import { openEmbeddedLog } from './fanout/embedded-log.ts';
 import { EMBEDDED_LOG_DEFAULTS } from './fanout/embedded-settings.ts';
 import type { LogLines } from './fanout/log-lines.ts';
 import type { ServedLog } from './fanout/served-log.ts';
+import type { KeptHistory } from './fanout/shared-history.ts';
 import type { KafkaLogFigures } from './kafka/kafka-log-figures.ts';
 import { KAFKA_LOG_DEFAULTS, type KafkaLogSettings } from './kafka/kafka-settings.ts';
 import { readAuthorities } from './pem-file.ts';
@@ -20,15 +21,22 @@ export interface OpenLog {
 /**
  * Opens the log that the settings name: on Kafka where they name brokers, else the embedded one.
  *
+ * @param history where replicas keep what they have read of Kafka; null: nowhere
  * @param onFailure called when the embedded log can't go on and must be opened anew
  * @throws ConfigError, DataDirectoryError or KafkaSetupError, in words for the operator
  */
-export async function openLog(config: Config, logger: LogLines, onFailure: (error: Error) => void): Promise<OpenLog> {
+export async function openLog(
+  config: Config,
+  history: KeptHistory | null,
+  logger: LogLines,
+  onFailure: (error: Error) => void,
+): Promise<OpenLog> {
   if (config.kafkaBrokers.length > 0) {
     // Who has no Kafka does without its library as well.
     const { openKafkaLog } = await import('./kafka/open-kafka-log.ts');
     const settings = kafkaSettings(config);
-    const log = await openKafkaLog(settings, logger);
+    const log = await openKafkaLog(settings, logger, history);
+    history?.follow(log.past);
     return { log, figures: () => log.figures(), bounds: settings };
   }
   const settings = {

@@ -145,6 +145,22 @@ export const VARIABLES = {
   ),
   redisKey: optionalText('TIDEGATE_REDIS_KEY', 'PEM file'),
   redisTimeoutMs: int('TIDEGATE_REDIS_TIMEOUT_MS', 250, 10, 60_000, 'milliseconds for an answer of Redis'),
+  historyLength: int('TIDEGATE_HISTORY_LENGTH', 1_000, 1, 1_000_000, 'messages of a room that Redis keeps'),
+  historyMs: int('TIDEGATE_HISTORY_MS', DAY_MS, 1_000, 365 * DAY_MS, 'milliseconds for which it keeps them'),
+  historyBytes: int(
+    'TIDEGATE_HISTORY_BYTES',
+    256 * MIB,
+    MIB,
+    2 ** 40,
+    'bytes of messages that it keeps of all rooms; it may hold twice as many',
+  ),
+  historyRooms: int(
+    'TIDEGATE_HISTORY_ROOMS',
+    1_000_000,
+    1_000,
+    100_000_000,
+    'rooms of which it knows where their last message stands',
+  ),
   presenceLeaseMs: int(
     'TIDEGATE_PRESENCE_LEASE_MS',
     10_000,

@@ -292,6 +292,10 @@ export function overloaded(message: string): CommandError {
   return new CommandError('overloaded', message, RETRY_AFTER_MS);
 }
 
+export function unavailable(message: string): CommandError {
+  return new CommandError('unavailable', message);
+}
+
 export function unknownOutcome(message: string): CommandError {
   return new CommandError('unknown_outcome', message);
 }

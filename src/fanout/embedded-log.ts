@@ -1,6 +1,6 @@
-import { CommandError } from '../protocol/errors.ts';
+import type { CommandError } from '../protocol/errors.ts';
 import { encodeValue, type Publication } from '../protocol/publication.ts';
-import { AppendQueue, midConflict, overloaded, type Settled, unknownOutcome } from './append-queue.ts';
+import { AppendQueue, midConflict, overloaded, type Settled, unavailable, unknownOutcome } from './append-queue.ts';
 import { DedupeWindow, dataHash, dedupeId } from './dedupe.ts';
 import { type Append, Flight } from './embedded-flight.ts';
 import type { FromWriter, Retained, ToWriter, WriterData, WriterOpened } from './embedded-messages.ts';
@@ -367,8 +367,4 @@ export class EmbeddedLog implements ServedLog {
   #post(message: ToWriter, transfer: ArrayBuffer[] = []): void {
     this.#writer.post(message, transfer);
   }
-}
-
-function unavailable(message: string): CommandError {
-  return new CommandError('unavailable', message);
 }

@@ -8,7 +8,7 @@ export interface Signal {
   readonly data: string;
 }
 
-/** A user's sessions are to be ended, or taken out of a room. */
+/** A user's sessions are to be ended, taken out of a room, or not waited for any more. */
 export type Removal =
   | {
       readonly op: 'disconnect';
@@ -17,11 +17,18 @@ export type Removal =
       /** Printable ASCII, said in place of the reason's name. */
       readonly words?: string | undefined;
     }
-  | { readonly op: 'kick'; readonly user: string; readonly room: string };
+  | { readonly op: 'kick'; readonly user: string; readonly room: string }
+  | {
+      /** What is in its grace of a device that has left for good, or a room; of no living session. */
+      readonly op: 'forget';
+      readonly user: string;
+      readonly device: string;
+      readonly room?: string | undefined;
+    };
 
 /** What became of a removal. */
 export interface Removed {
-  /** How many sessions it was, where that is known. */
+  /** How many living sessions it was, where that is known. */
   readonly sessions: number;
   /** There are replicas that have not said how many it was there, or may not have heard of it. */
   readonly partial: boolean;
@@ -31,7 +38,7 @@ export interface Removed {
 export interface PeerListener {
   /** Of a room of interest. Must not throw. */
   onSignal(signal: Signal): void;
-  /** Returns how many sessions it was here. Must not throw. */
+  /** Returns how many living sessions it was here. Must not throw. */
   onRemoval(removal: Removal): number;
 }
 

@@ -7,7 +7,7 @@ import type { TimerWheel } from '../limits/timer-wheel.ts';
 import { type SessionEnd, Tally } from '../observability/tally.ts';
 import { type FeedSettings, PresenceFeed } from '../presence/presence-feed.ts';
 import type { PresenceStore } from '../presence/presence-store.ts';
-import { PresenceTracker, type TrackedSession, type TrackerSettings } from '../presence/presence-tracker.ts';
+import { type DeviceMoves, PresenceTracker, type TrackerSettings } from '../presence/presence-tracker.ts';
 import type { Command, ConnectCommand, JoinCommand } from '../protocol/commands.ts';
 import type { Dialect } from '../protocol/dialect.ts';
 import { type DisconnectReason, reconnects } from '../protocol/disconnects.ts';
@@ -26,7 +26,7 @@ import { removeHere } from './removals.ts';
 import { Session, type SessionHost } from './session.ts';
 import { addressKey, SessionRegistry } from './session-registry.ts';
 import type { Transport } from './transport.ts';
-import { UserCap } from './user-cap.ts';
+import { UserDevices } from './user-devices.ts';
 
 export interface GatewaySettings {
   readonly hub: HubSettings;
@@ -50,7 +50,7 @@ export interface GatewaySettings {
   /** Milliseconds for a client that catches up to ask for its next page. */
   readonly catchUpTimeoutMs: number;
   /** Who may connect, and what is told of this node. */
-  readonly access: Omit<ConnectContext, 'registry' | 'tracker' | 'userCap'>;
+  readonly access: Omit<ConnectContext, 'registry' | 'tracker' | 'devices'>;
   /** Sessions of one user; 0: as many as come. */
   readonly sessionsPerUserMax: number;
 }
@@ -88,6 +88,13 @@ export class Gateway implements SessionHost {
   /** Admitted connections of which nobody knows yet what they speak, so that they have no session. */
   modeless = 0;
   #connections = 0;
+  readonly #moves: DeviceMoves = {
+    onReplaced: ({ user, device, session: id }) => {
+      const session = this.sessions.get(user.name, device);
+      if (session?.id === id) session.disconnect('replaced');
+    },
+    onLeft: (user, device, room) => void this.#peers.remove({ op: 'forget', user, device, room }),
+  };
   readonly #connectionsByAddress = new Map<string, number>();
   #draining = false;
   /** Resolved when no session has an unanswered command, while draining. */
@@ -115,7 +122,7 @@ export class Gateway implements SessionHost {
     const onAudience = (room: string, isThere: boolean) => peers.setInterest(room, isThere);
     this.hub = new Hub(log, settings.hub, () => this.flusher.flush(), tally, onAudience);
     this.feed = new PresenceFeed(store, settings.feed, wheel, () => this.flusher.flush());
-    this.tracker = new PresenceTracker(store, this.feed, (lost) => this.#replaced(lost), settings.tracker, wheel);
+    this.tracker = new PresenceTracker(store, this.feed, this.#moves, settings.tracker, wheel);
     const { hub, feed, tracker, unshared } = this;
     const { catchUpTimeoutMs, roomMembersMax } = settings;
     this.rooms = { log, tally, hub, feed, tracker, store, unshared, wheel, catchUpTimeoutMs, roomMembersMax };
@@ -125,8 +132,8 @@ export class Gateway implements SessionHost {
       ended: () => this.#checkSettled(),
     };
     const sharedStore = isPresenceShared ? store : null;
-    const userCap = new UserCap(settings.sessionsPerUserMax, this.sessions, tracker, sharedStore);
-    this.#connect = { ...settings.access, registry: this.sessions, tracker, userCap };
+    const devices = new UserDevices(settings.sessionsPerUserMax, this.sessions, tracker, sharedStore);
+    this.#connect = { ...settings.access, registry: this.sessions, tracker, devices };
     log.tail(
       (publications) => hub.receive(publications),
       (partition) => hub.break(partition),
@@ -307,12 +314,6 @@ export class Gateway implements SessionHost {
         session.quit();
         return undefined;
     }
-  }
-
-  /** A session's device has connected on another replica. */
-  #replaced({ user, device, session: id }: TrackedSession): void {
-    const session = this.sessions.get(user.name, device);
-    if (session?.id === id) session.disconnect('replaced');
   }
 
   /** A session's grants have changed: what they no longer cover ends. */

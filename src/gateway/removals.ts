@@ -2,8 +2,12 @@ import type { Removal } from '../fanout/peers.ts';
 import { type RoomsContext, removeFromRoom } from './handlers/rooms.ts';
 import type { SessionRegistry } from './session-registry.ts';
 
-/** Ends a user's sessions of this node, or takes them out of a room. Returns how many it was. */
+/** Does a removal on this node. Returns how many living sessions it was. */
 export function removeHere(removal: Removal, sessions: SessionRegistry, rooms: RoomsContext): number {
+  if (removal.op === 'forget') {
+    rooms.tracker.forget(removal.user, removal.device, removal.room);
+    return 0;
+  }
   const ofUser = sessions.ofUser(removal.user);
   if (removal.op === 'kick') {
     return ofUser.filter((session) => removeFromRoom(session, removal.room, 'kicked', rooms)).length;

@@ -4,7 +4,7 @@ import { SessionLimits, type SessionRates, type Shortage } from '../limits/sessi
 import { Timeout, type TimerWheel } from '../limits/timer-wheel.ts';
 import type { SessionEnd, Tally } from '../observability/tally.ts';
 import type { PresenceReader } from '../presence/feed.ts';
-import type { TrackedSession } from '../presence/presence-tracker.ts';
+import type { TrackedSession } from '../presence/tracked-session.ts';
 import type { UserWatch } from '../presence/user-feed.ts';
 import { BOUNDS } from '../protocol/bounds.ts';
 import type { Command } from '../protocol/commands.ts';

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Admin, KafkaMessage } from 'kafkajs';
-import { AppendLoad, midConflict, overloaded } from '../fanout/append-queue.ts';
+import { AppendLoad, midConflict, overloaded, unavailable } from '../fanout/append-queue.ts';
 import { dataHash, dedupeId } from '../fanout/dedupe.ts';
 import type { LogLines } from '../fanout/log-lines.ts';
 import { partitionOf } from '../fanout/partition.ts';
 import type { Appended, AppendRequest, Page, ReadRequest } from '../fanout/room-log.ts';
 import type { LogLoad, LogState, ServedLog } from '../fanout/served-log.ts';
-import { CommandError } from '../protocol/errors.ts';
+import type { RecentPast, SharedHistory } from '../fanout/shared-history.ts';
 import { encodeValue, type Publication } from '../protocol/publication.ts';
 import { BrokerClocks } from './broker-clocks.ts';
 import { Freshness } from './freshness.ts';
@@ -23,6 +23,7 @@ import { PartitionAppends } from './partition-appends.ts';
 import { type Outcome, type OutcomeCounts, PartitionReader } from './partition-reader.ts';
 import type { RangeReader } from './range-reader.ts';
 import { RecentRecords } from './recent-records.ts';
+import { RememberedPast } from './remembered-past.ts';
 import { Tail, type TailSink } from './tail.ts';
 import type { TopicOffsets } from './topic-offsets.ts';
 import { type TailStart, WarmUps } from './warm-ups.ts';
@@ -41,6 +42,8 @@ export interface KafkaLogParts {
   readonly group: string;
   readonly incarnation: Incarnation;
   readonly offsets: TopicOffsets;
+  /** null: what is not in memory is read from Kafka. */
+  readonly history: SharedHistory | null;
 }
 
 /**
@@ -49,6 +52,8 @@ export interface KafkaLogParts {
  */
 export class KafkaLog implements ServedLog, TailSink {
   readonly partitions: number;
+  /** What is in memory of it. */
+  readonly past: RecentPast;
   readonly outcomes: OutcomeCounts = {
     ...{ delivered: 0, duplicate: 0, zombie: 0, other_epoch: 0 },
     ...{ foreign: 0, newer: 0, malformed: 0 },
@@ -96,7 +101,7 @@ export class KafkaLog implements ServedLog, TailSink {
    * @param end the offsets behind each partition's last record: what lies before them is not handed on
    */
   constructor(parts: KafkaLogParts, end: readonly number[]) {
-    const { settings, logger, admin, meta, reader, group, incarnation, offsets } = parts;
+    const { settings, logger, admin, meta, reader, group, incarnation, offsets, history } = parts;
     this.#incarnation = incarnation;
     this.#meta = meta;
     this.partitions = settings.partitions;
@@ -136,13 +141,13 @@ export class KafkaLog implements ServedLog, TailSink {
       ensureTopics: () => ensureTopicsAnew(createClient(settings, logger), settings),
       renew: (incarnation) => this.#renew(incarnation),
     });
-    const past = { ...{ settings, reader, offsets }, epoch: () => this.epoch };
-    this.#warmUps = new WarmUps(past);
+    const topic = { ...{ settings, reader, offsets }, epoch: () => this.epoch };
+    const memory = { recent: this.#recent, ends: this.#ends, epoch: () => this.epoch };
+    this.past = new RememberedPast(settings.partitions, memory);
+    this.#warmUps = new WarmUps(topic);
     this.#freshness = new Freshness({ offsets, ends: this.#ends });
     this.#pages = new KafkaPages({
-      ...past,
-      warmUps: this.#warmUps,
-      recent: this.#recent,
+      ...{ ...topic, warmUps: this.#warmUps, recent: this.#recent, history },
       endOf: (partition) => this.#ends[partition] ?? -1,
       isLeaderSettled: async (partition) => {
         await this.#leaders.refresh();
@@ -282,7 +287,10 @@ export class KafkaLog implements ServedLog, TailSink {
       this.outcomes[outcome.kind] += 1;
       decided.push(outcome);
       if (outcome.kind === 'delivered') publications.push(outcome.publication);
-      else if (outcome.kind !== 'duplicate') this.#tellSkipped(partition, Number(message.offset), outcome.kind);
+      else if (outcome.kind !== 'duplicate') {
+        const fields = { partition, offset: Number(message.offset), kind: outcome.kind };
+        this.#logger.warn(fields, 'a record in Kafka does not count');
+      }
     }
     // First the end, then the batch: a session that joins while it is handed on has a position behind it all.
     this.#ends[partition] = Number(messages.at(-1)?.offset);
@@ -367,10 +375,6 @@ export class KafkaLog implements ServedLog, TailSink {
     if (next?.every((offset, partition) => offset >= (this.#newsFrom[partition] ?? 0))) this.#warm.resolve();
   }
 
-  #tellSkipped(partition: number, offset: number, kind: string): void {
-    this.#logger.warn({ partition, offset, kind }, 'a record in Kafka does not count');
-  }
-
   #wake(partition: number): void {
     if (this.#appends[partition]?.isReady) this.#lanes.wake(partition);
   }
@@ -391,8 +395,4 @@ export class KafkaLog implements ServedLog, TailSink {
     this.#settled?.();
     this.#settled = undefined;
   }
-}
-
-function unavailable(message: string): CommandError {
-  return new CommandError('unavailable', message);
 }

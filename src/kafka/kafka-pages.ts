@@ -1,6 +1,7 @@
 import { overloaded } from '../fanout/append-queue.ts';
 import { partitionOf } from '../fanout/partition.ts';
 import type { Page, ReadRequest } from '../fanout/room-log.ts';
+import type { SharedHistory } from '../fanout/shared-history.ts';
 import { CommandError } from '../protocol/errors.ts';
 import type { Gap, Position } from '../protocol/position.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
@@ -21,6 +22,8 @@ export interface PagesContext extends ScanQueueContext {
   /** Whether a partition has had the same leader for so long that what it says of its end is the end. */
   isLeaderSettled(partition: number): Promise<boolean>;
   readonly offsets: Pick<TopicOffsets, 'first' | 'fetch'>;
+  /** What is not in memory is looked for there, before it is read from Kafka; null: there is none. */
+  readonly history: SharedHistory | null;
 }
 
 /** What a page is about. */
@@ -38,8 +41,8 @@ interface Missing {
 }
 
 /**
- * Makes pages of rooms: of what is in memory, and of what lies before that by scans, at most `scanRecordsMax` records
- * for a page. It holds at most `readsQueuedMax` pages at a time.
+ * Makes pages of rooms: of what is in memory, of what replicas have kept for each other, and of what neither has by scans,
+ * at most `scanRecordsMax` records for a page. It holds at most `readsQueuedMax` pages at a time.
  */
 export class KafkaPages {
   readonly #context: PagesContext;
@@ -99,12 +102,18 @@ export class KafkaPages {
 
   /** @param after null: from the first record there is */
   async #forward(scope: Scope, after: number | null, through: number): Promise<Page> {
+    const { settings, history } = this.#context;
     const page = new FirstPublications(scope);
     let missing: Missing | undefined = after === null ? { from: null, to: -1 } : undefined;
     const pageOf = (more: boolean): Page => ({ publications: page.list, more, ...gapOf(scope, missing) });
     let from = (after ?? -1) + 1;
     /** Behind the last record that is scanned. */
-    let bound = from + this.#context.settings.scanRecordsMax;
+    let bound = from + settings.scanRecordsMax;
+    let askedFrom = -1;
+    /** From there on others have it, if that is behind `from`. */
+    let keptFrom = -1;
+    /** The last one that can't be had, if the next one can't. */
+    const lost = (end: number): number => (keptFrom > from ? Math.min(end, keptFrom - 1) : end);
     // Again, as memory may let go of more meanwhile.
     for (;;) {
       const memory = this.#memoryOf(scope);
@@ -116,6 +125,16 @@ export class KafkaPages {
         return pageOf(false);
       }
       if (page.isFull) return pageOf(true);
+      if (history !== null && askedFrom < from) {
+        askedFrom = from;
+        const known = await history.readForward(scope, from, last(), scope);
+        keptFrom = known.from;
+        if (keptFrom > from) continue;
+        for (const publication of known.publications) if (!page.add(publication)) return pageOf(true);
+        from = known.through + 1;
+        bound = from + settings.scanRecordsMax;
+        continue;
+      }
       if (from < bound) {
         const scanned = await this.#scan(scope, {
           from,
@@ -125,33 +144,39 @@ export class KafkaPages {
         from = Math.max(scanned.reached, page.list.at(-1)?.offset ?? -1) + 1;
         if (scanned.kind === 'done') continue;
         if (scanned.kind === 'missing' && page.list.length === 0) {
-          missing = { from: after, to: Math.min(scanned.through, last()) };
+          missing = { from: after, to: lost(Math.min(scanned.through, last())) };
           from = missing.to + 1;
-          bound = from + this.#context.settings.scanRecordsMax;
+          bound = from + settings.scanRecordsMax;
           continue;
         }
       }
       // What lies beyond can't be promised. Behind what was found, the next page tries again.
       if (page.list.length > 0) return pageOf(true);
-      missing = { from: after, to: last() };
+      missing = { from: after, to: lost(last()) };
       from = missing.to + 1;
     }
   }
 
   /** @param start exclusive */
   async #backward(scope: Scope, start: number, isForeign: boolean): Promise<Page> {
-    const { offsets, settings } = this.#context;
+    const { offsets, settings, history } = this.#context;
     let first = await offsets.first(scope.partition);
     const memory = this.#memoryOf(scope);
     const newest = new FirstPublications(scope);
     const newestOf = (more: boolean): Page => {
-      const missing = isForeign ? { from: null, to: first - 1 } : undefined;
+      const oldest = newest.list.at(-1)?.offset ?? first;
+      const missing = isForeign ? { from: null, to: Math.min(oldest, first) - 1 } : undefined;
       return { publications: newest.list.reverse(), more, ...gapOf(scope, missing) };
     };
     for (const publication of memory.ofRoomBackward(scope.room, memory.from, start - 1)) {
       if (!newest.add(publication)) return newestOf(true);
     }
-    const last = Math.min(start, memory.from) - 1;
+    let last = Math.min(start, memory.from) - 1;
+    if (history !== null && last >= 0 && !newest.isFull) {
+      const known = await history.readBackward(scope, last, scope);
+      for (const publication of known.publications.toReversed()) if (!newest.add(publication)) return newestOf(true);
+      last = known.from - 1;
+    }
     for (;;) {
       // What lies before the first record is the end of history, and no gap.
       if (last < first) return newestOf(false);

@@ -1,4 +1,5 @@
 import type { LogLines } from '../fanout/log-lines.ts';
+import type { SharedHistory } from '../fanout/shared-history.ts';
 import { randomName } from '../random-name.ts';
 import { createClient } from './kafka-client.ts';
 import { KafkaLog } from './kafka-log.ts';
@@ -13,9 +14,14 @@ import { TopicOffsets } from './topic-offsets.ts';
  * Opens the log of rooms in a Kafka cluster, making its topics where there are none, and resolves when all that
  * decisions need is known.
  *
+ * @param history where replicas keep what they have decided, if they do
  * @throws KafkaSetupError if Kafka can't be reached, or what is there is not as it must be
  */
-export async function openKafkaLog(settings: KafkaLogSettings, logger: LogLines): Promise<KafkaLog> {
+export async function openKafkaLog(
+  settings: KafkaLogSettings,
+  logger: LogLines,
+  history: SharedHistory | null = null,
+): Promise<KafkaLog> {
   const client = createClient(settings, logger);
   const admin = client.admin({ retry: { retries: 3 } });
   const group = `${settings.prefix}-${settings.node}-${randomName(6, 'base64url')}`;
@@ -36,7 +42,7 @@ export async function openKafkaLog(settings: KafkaLogSettings, logger: LogLines)
     const { incarnation, ends } = await onceKnown(() => meta.agree(fetchEnds));
     // So that a replica that may not write does not come to serve.
     await meta.checkpoint(incarnation, ends);
-    const log = new KafkaLog({ settings, logger, admin, meta, reader, group, incarnation, offsets }, ends);
+    const log = new KafkaLog({ settings, logger, admin, meta, reader, group, incarnation, offsets, history }, ends);
     await log.start();
     return log;
   } catch (error) {

@@ -68,10 +68,16 @@ export class RecentRecords {
     this.#from = from;
   }
 
+  /** Those with that offset or behind it, oldest first. */
+  *since(from: number): Generator<Publication> {
+    for (let place = this.#placeOf(from); place < this.#publications.length; place++) {
+      yield this.#publications[place] as Publication;
+    }
+  }
+
   /** Those of a room with offsets within both bounds, oldest first. */
   *ofRoom(room: string, from: number, through: number): Generator<Publication> {
-    for (let place = this.#placeOf(from); place < this.#publications.length; place++) {
-      const publication = this.#publications[place] as Publication;
+    for (const publication of this.since(from)) {
       if (publication.offset > through) return;
       if (publication.room === room) yield publication;
     }

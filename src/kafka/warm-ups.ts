@@ -56,7 +56,7 @@ export class WarmUps {
     if (first >= end && offset < first) return { kind: 'missing', through: first - 1 };
     if (offset >= end) throw new Error(`partition ${partition} ends at offset ${end}, before ${offset}`);
     const ts = offset < first ? Number.NEGATIVE_INFINITY : await this.#timeOf(partition, offset);
-    const needed = await offsets.at(partition, ts - settings.windowMs - settings.slackMs);
+    const needed = offset < first ? offset : await offsets.at(partition, ts - settings.windowMs - settings.slackMs);
     // Only now, as what was deleted before it was asked where to begin is not missed by who reads from there.
     const firstNow = edges(await offsets.fetch(), partition).first;
     if (firstNow > 0) {

@@ -86,4 +86,47 @@ export const LOG_METRICS = {
     signal: 'saturation',
     help: 'Connections given up above which no more are made',
   },
+  historyReads: {
+    name: 'tidegate_history_reads_total',
+    type: 'counter',
+    signal: 'traffic',
+    help: 'Reads of the history in Redis, for what is not in memory; unknown: it had nothing of what was asked; unavailable: Redis was not to be asked. Those two go on to Kafka',
+    labels: { result: ['known', 'unknown', 'unavailable'] },
+  },
+  historyRecords: {
+    name: 'tidegate_history_records_total',
+    type: 'counter',
+    signal: 'traffic',
+    help: 'Publications that this replica has written to the history in Redis',
+  },
+  historyStarts: {
+    name: 'tidegate_history_starts_total',
+    type: 'counter',
+    signal: 'errors',
+    help: 'Times that the history of a partition had to begin anew: Redis had none, or had missed more than is in memory',
+  },
+  historyLapses: {
+    name: 'tidegate_history_lapses_total',
+    type: 'counter',
+    signal: 'errors',
+    help: 'Leases to write a partition to Redis that were lost',
+  },
+  historyFailures: {
+    name: 'tidegate_history_write_failures_total',
+    type: 'counter',
+    signal: 'errors',
+    help: 'Writes of history that Redis did not take or answer; they are tried again',
+  },
+  historyLed: {
+    name: 'tidegate_history_led_partitions',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Partitions that this replica writes to the history in Redis; another one, or nobody, writes the others',
+  },
+  historyLag: {
+    name: 'tidegate_history_lag_records',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Records of those partitions that the tail has read and Redis has not',
+  },
 } as const satisfies Record<string, MetricEntry>;

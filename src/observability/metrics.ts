@@ -38,6 +38,18 @@ export interface MetricSources {
         readonly scansMax: number;
       })
     | null;
+  /** null: there is no history in Redis. */
+  readonly history:
+    | (() => {
+        readonly reads: Readonly<Record<string, number>>;
+        readonly records: number;
+        readonly starts: number;
+        readonly lapses: number;
+        readonly failures: number;
+        readonly led: number;
+        readonly behind: number;
+      })
+    | null;
   /** null: there are none, or none that can be told anything. */
   readonly peers:
     | (() => {
@@ -156,6 +168,13 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   logScansRunningMax: ({ figures }) => figures?.().scansMax ?? 0,
   logProducersDropped: ({ figures }) => figures?.().producersDropped ?? 0,
   logProducersDroppedMax: ({ figures }) => figures?.().producersDroppedMax ?? 0,
+  historyReads: ({ history }) => history?.().reads ?? noneOf(METRICS.historyReads.labels.result),
+  historyRecords: ({ history }) => history?.().records ?? 0,
+  historyStarts: ({ history }) => history?.().starts ?? 0,
+  historyLapses: ({ history }) => history?.().lapses ?? 0,
+  historyFailures: ({ history }) => history?.().failures ?? 0,
+  historyLed: ({ history }) => history?.().led ?? 0,
+  historyLag: ({ history }) => history?.().behind ?? 0,
   peerSignals: ({ peers }) => peers?.().signals ?? noneOf(METRICS.peerSignals.labels.what),
   peerRemovals: ({ peers }) => peers?.().removals ?? noneOf(METRICS.peerRemovals.labels.result),
   peerUnreadable: ({ peers }) => peers?.().unreadable ?? 0,

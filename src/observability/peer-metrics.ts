@@ -13,7 +13,7 @@ export const PEER_METRICS = {
     name: 'tidegate_peer_removals_total',
     type: 'counter',
     signal: 'traffic',
-    help: 'Disconnects and kicks asked for here that the other replicas were told of; partial: not all of them have said that it is done',
+    help: 'Disconnects and kicks asked for here, and goodbyes of devices that have just come from another replica, that the others were told of; partial: not all have said that it is done',
     labels: { result: ['whole', 'partial'] },
   },
   peerUnreadable: {

@@ -1,8 +1,8 @@
 import type { UserPresence, UserState } from '../protocol/presence-state.ts';
 import { excluding, type Few, includes, including } from './few.ts';
 import { OrderedNames } from './ordered-names.ts';
-import type { KnownUser, RoomPresence } from './presence-store.ts';
-import { aggregate, countDevices, type SessionStatus } from './user-aggregate.ts';
+import type { DeviceState, KnownUser, RoomPresence } from './presence-store.ts';
+import { aggregate, countDevices, type SessionStatus, tellingOf } from './user-aggregate.ts';
 
 /** Whose entries are dropped together: a lease. */
 export interface Holder {
@@ -215,10 +215,9 @@ export class MemoryRoster {
     const asked = [...rooms].map((name) => this.#rooms.get(name)).filter((room) => room !== undefined);
     return names.map((name) => {
       const user = this.#users.get(name);
-      const connected = user?.sessions.filter(({ isCutOff }) => !isCutOff) ?? NO_SESSIONS;
-      const connectedDevices = [...new Set(connected.map(({ device }) => device))];
       const isTogether = user !== undefined && asked.some(({ holders }) => holders.has(user));
-      return { ...this.readUser(name), connectedDevices, isTogether, partial };
+      const deviceStates = deviceStatesOf(user?.sessions ?? NO_SESSIONS);
+      return { ...this.readUser(name), deviceStates, isTogether, partial };
     });
   }
 
@@ -246,4 +245,11 @@ export class MemoryRoster {
       this.#versionFloor = Math.max(this.#versionFloor, version);
     }
   }
+}
+
+function deviceStatesOf(sessions: readonly SessionEntry[]): readonly DeviceState[] {
+  return tellingOf(sessions).map(({ device, status, text, atMs }) => {
+    const isConnected = sessions.some((each) => each.device === device && !each.isCutOff);
+    return { device, status, ...(text !== undefined && { text }), atMs, isConnected };
+  });
 }

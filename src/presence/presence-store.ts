@@ -69,9 +69,20 @@ export interface RoomPresence {
   readonly partial: boolean;
 }
 
+/** A device of a user, as its sessions have it. */
+export interface DeviceState {
+  readonly device: string;
+  readonly status: Status;
+  readonly text?: string;
+  /** Milliseconds since 1970: when the status was set. */
+  readonly atMs: number;
+  /** One of its sessions is not cut off. */
+  readonly isConnected: boolean;
+}
+
 export interface KnownUser extends UserPresence {
-  /** Devices with a session that is not cut off. */
-  readonly connectedDevices: readonly string[];
+  /** Each of the devices, in no order. */
+  readonly deviceStates: readonly DeviceState[];
   /** Present in one of the rooms that were asked about. */
   readonly isTogether: boolean;
   readonly partial: boolean;

@@ -1,8 +1,9 @@
-import { Timed, type TimerWheel } from '../limits/timer-wheel.ts';
+import type { TimerWheel } from '../limits/timer-wheel.ts';
 import { CommandError } from '../protocol/errors.ts';
 import type { Status, UserPresence } from '../protocol/presence-state.ts';
-import { excluding, type Few, includes, including, members } from './few.ts';
+import { excluding, includes, including, members } from './few.ts';
 import type {
+  DeviceState,
   MemberChange,
   PresenceBatch,
   PresenceReplica,
@@ -10,17 +11,13 @@ import type {
   RoomChange,
   SessionChange,
 } from './presence-store.ts';
+import { changeOf, firstEnded, isSeen, lingeringOf, TrackedSession, type TrackedUser } from './tracked-session.ts';
 
 export interface TrackerSettings {
   /** Milliseconds for which a session that was cut off is still seen as present. */
   readonly graceMs: number;
   /** Milliseconds over which changes are gathered when there are many; one alone is written at once. */
   readonly batchMs: number;
-  /**
-   * Milliseconds for which a session is still seen when its device has connected on another replica, where the grace is
-   * longer: those that it may take to join there the rooms in which it was, so that nobody sees it leave them.
-   */
-  readonly handoverMs: number;
   /** Sessions in their grace: of one user, and of this replica. The one beyond that ended first leaves early. */
   readonly lingeringPerUserMax: number;
   readonly lingeringMax: number;
@@ -29,50 +26,19 @@ export interface TrackerSettings {
 /** Hears what changed in rooms and users of interest. */
 export type PresenceChanges = Pick<PresenceReplica, 'onRoomChange' | 'onUserChange'>;
 
-/** Called with a living session that has lost its place to one on another replica, and is to be ended. Must not throw. */
-export type OnReplaced = (tracked: TrackedSession) => void;
+/** Hears of devices that move between replicas. Must not throw. */
+export interface DeviceMoves {
+  /** A living session has lost its place to one of its device on another replica: it is to be ended, as cut off. */
+  onReplaced(tracked: TrackedSession): void;
+  /**
+   * A device that has come from another replica, where it may be in its grace still, has left a room, or for good: what
+   * lingers of it there is to be forgotten, as {@link PresenceTracker.forget} does.
+   */
+  onLeft(user: string, device: string, room: string | undefined): void;
+}
 
 /** Milliseconds after which what could not be written is tried again. */
 const REWRITE_MS = 1_000;
-
-/** One session as others see it: its device, what its person says, and the rooms that it is seen in. */
-export class TrackedSession extends Timed {
-  readonly user: TrackedUser;
-  readonly device: string;
-  readonly session: string;
-  status: Status = 'online';
-  text: string | undefined;
-  /** Milliseconds since 1970: when the status was set. */
-  statusMs = Date.now();
-  /** Milliseconds since 1970 at which its connection ended; 0 while it is connected. */
-  endedMs = 0;
-  rooms: Few<string>;
-  /** `lingering`: in its grace. */
-  phase: 'connected' | 'lingering' | 'gone' = 'connected';
-  /** The store may not know of it yet. */
-  isNew = true;
-  /** Its device has connected on another replica since. */
-  isReplaced = false;
-  readonly #onGraceOver: (session: TrackedSession) => void;
-
-  constructor(user: TrackedUser, device: string, session: string, onGraceOver: (session: TrackedSession) => void) {
-    super();
-    this.user = user;
-    this.device = device;
-    this.session = session;
-    this.#onGraceOver = onGraceOver;
-  }
-
-  onDue(): void {
-    this.#onGraceOver(this);
-  }
-}
-
-interface TrackedUser {
-  readonly name: string;
-  /** In the order in which they connected. */
-  sessions: Few<TrackedSession>;
-}
 
 /**
  * What of presence is this replica's own: its sessions, also those in their grace, and what the store must know of
@@ -83,7 +49,7 @@ interface TrackedUser {
 export class PresenceTracker implements PresenceReplica {
   readonly #store: PresenceStore;
   readonly #changes: PresenceChanges;
-  readonly #onReplaced: OnReplaced;
+  readonly #moves: DeviceMoves;
   readonly #settings: TrackerSettings;
   readonly #wheel: TimerWheel;
   readonly #users = new Map<string, TrackedUser>();
@@ -109,13 +75,13 @@ export class PresenceTracker implements PresenceReplica {
   constructor(
     store: PresenceStore,
     changes: PresenceChanges,
-    onReplaced: OnReplaced,
+    moves: DeviceMoves,
     settings: TrackerSettings,
     wheel: TimerWheel,
   ) {
     this.#store = store;
     this.#changes = changes;
-    this.#onReplaced = onReplaced;
+    this.#moves = moves;
     this.#settings = settings;
     this.#wheel = wheel;
   }
@@ -141,20 +107,25 @@ export class PresenceTracker implements PresenceReplica {
     return this.#store.open(this);
   }
 
-  /** A session has its user and device. It goes on with the status of the device's last one that lingers, if any. */
-  connected(name: string, device: string, session: string): TrackedSession {
+  /**
+   * A session has its user and device. It goes on with the status of the device's last one that lingers, if any, or with
+   * what the device has on another replica, whichever was set later.
+   */
+  connected(name: string, device: string, session: string, elsewhere?: DeviceState): TrackedSession {
     let user = this.#users.get(name);
     if (user === undefined) {
       user = { name, sessions: undefined };
       this.#users.set(name, user);
     }
     if (!hasDevice(user, device)) this.#devices += 1;
-    const before = members(user.sessions).findLast((other) => other.phase === 'lingering' && other.device === device);
+    const before = lingeringOf(user, device).at(-1);
     const tracked = new TrackedSession(user, device, session, this.#graceOver);
-    if (before !== undefined) {
-      tracked.status = before.status;
-      tracked.text = before.text;
-      tracked.statusMs = before.statusMs;
+    if (elsewhere !== undefined) {
+      tracked.goOnWith(elsewhere.status, elsewhere.text, elsewhere.atMs);
+      tracked.movedMs = Date.now();
+    }
+    if (before !== undefined && before.statusMs >= (elsewhere?.atMs ?? 0)) {
+      tracked.goOnWith(before.status, before.text, before.statusMs);
     }
     user.sessions = including(user.sessions, tracked);
     this.#tellSession(tracked);
@@ -174,10 +145,22 @@ export class PresenceTracker implements PresenceReplica {
     if (!includes(tracked.rooms, room)) return;
     tracked.rooms = excluding(tracked.rooms, room);
     // Where an earlier session of the device lingers in the room, it has come back only to leave.
-    for (const other of members(tracked.user.sessions)) {
-      if (other.phase === 'lingering' && other.device === tracked.device) other.rooms = excluding(other.rooms, room);
-    }
+    for (const other of lingeringOf(tracked.user, tracked.device)) other.rooms = excluding(other.rooms, room);
     if (!isSeen(tracked.user, room)) this.#tellMember(room, tracked.user.name, false);
+    void this.#tellLeft(tracked, room);
+  }
+
+  /** What lingers of a device is not waited for any more, or not in a room: it has come back elsewhere, only to leave. */
+  forget(name: string, device: string, room: string | undefined): void {
+    const user = this.#users.get(name);
+    if (user === undefined) return;
+    for (const other of lingeringOf(user, device)) {
+      if (room === undefined) this.#remove(other);
+      else if (includes(other.rooms, room)) {
+        other.rooms = excluding(other.rooms, room);
+        if (!isSeen(user, room)) this.#tellMember(room, name, false);
+      }
+    }
   }
 
   /** Has no effect on a session that has ended. */
@@ -200,18 +183,18 @@ export class PresenceTracker implements PresenceReplica {
     const { graceMs, lingeringPerUserMax, lingeringMax } = this.#settings;
     if (isLeaving) {
       // Who leaves also leaves where an earlier connection of the same device still lingers.
-      for (const other of members(tracked.user.sessions)) {
-        if (other.phase === 'lingering' && other.device === tracked.device) this.#remove(other);
-      }
+      this.forget(tracked.user.name, tracked.device, undefined);
+      void this.#leave(tracked);
+      return;
     }
-    if (isLeaving || graceMs === 0) {
+    if (graceMs === 0) {
       this.#remove(tracked);
       return;
     }
     if (this.#closed) return;
     tracked.phase = 'lingering';
     this.#lingering.add(tracked);
-    this.#wheel.set(tracked, this.#lingerMs(tracked));
+    this.#wheel.set(tracked, graceMs);
     this.#tellSession(tracked);
     const ofUser = members(tracked.user.sessions).filter((session) => session.phase === 'lingering');
     if (ofUser.length > lingeringPerUserMax) {
@@ -249,14 +232,10 @@ export class PresenceTracker implements PresenceReplica {
     this.#changes.onUserChange(user);
   }
 
-  /** A living session is to be ended; one in its grace is not waited for any longer than a handover takes. */
+  /** A living session is to be ended. What lingers is seen on, so that its device can join its rooms where it is now. */
   onReplaced(user: string, session: string): void {
     const tracked = members(this.#users.get(user)?.sessions).find((each) => each.session === session);
-    // It may be told again, and that is no reason to wait for longer.
-    if (tracked === undefined || tracked.isReplaced) return;
-    tracked.isReplaced = true;
-    if (tracked.endedMs === 0) this.#onReplaced(tracked);
-    else if (tracked.phase === 'lingering' && !this.#closed) this.#wheel.set(tracked, this.#lingerMs(tracked));
+    if (tracked?.endedMs === 0) this.#moves.onReplaced(tracked);
   }
 
   /**
@@ -275,9 +254,19 @@ export class PresenceTracker implements PresenceReplica {
     await this.#store.close();
   }
 
-  #lingerMs({ isReplaced }: TrackedSession): number {
-    const { graceMs, handoverMs } = this.#settings;
-    return isReplaced ? Math.min(handoverMs, graceMs) : graceMs;
+  /** The session has left for good. */
+  async #leave(tracked: TrackedSession): Promise<void> {
+    // It must have come before it goes, or the one whose place it takes would stay.
+    if (tracked.isNew && tracked.movedMs > 0) await this.written().catch(() => {});
+    this.#remove(tracked);
+    await this.#tellLeft(tracked, undefined);
+  }
+
+  /** Behind all that was changed before: where nothing can be told, the grace has to pass. */
+  async #tellLeft({ user, device, movedMs }: TrackedSession, room: string | undefined): Promise<void> {
+    if (movedMs === 0 || Date.now() - movedMs > this.#settings.graceMs) return;
+    await this.written().catch(() => {});
+    this.#moves.onLeft(user.name, device, room);
   }
 
   #remove(tracked: TrackedSession | undefined): void {
@@ -340,7 +329,6 @@ export class PresenceTracker implements PresenceReplica {
     let delayMs = 0;
     try {
       await this.#store.write({ sessions: [...sessions].map(changeOf), members: [...members.values()] });
-      for (const tracked of sessions) tracked.isNew = false;
       gathered.resolve();
       return true;
     } catch (error) {
@@ -351,31 +339,13 @@ export class PresenceTracker implements PresenceReplica {
       gathered.reject(error);
       return false;
     } finally {
+      // Said again later it would take the place of one that has come elsewhere since.
+      for (const tracked of sessions) tracked.isNew = false;
       this.#writing = null;
       this.#wroteMs = performance.now();
       if (this.#sessions.size > 0 || this.#members.size > 0) this.#schedule(delayMs);
     }
   }
-}
-
-/** Of one or more. */
-function firstEnded(sessions: readonly TrackedSession[]): TrackedSession {
-  return sessions.reduce((first, each) => (each.endedMs < first.endedMs ? each : first));
-}
-
-function isSeen(user: TrackedUser, room: string): boolean {
-  return members(user.sessions).some(({ rooms }) => includes(rooms, room));
-}
-
-/** What there is to say of a session now. */
-function changeOf(tracked: TrackedSession): SessionChange {
-  const { user, device, session, status, text, phase } = tracked;
-  const of = { user: user.name, device, session };
-  if (phase === 'gone') return { ...of, state: null, atMs: tracked.endedMs };
-  const isCutOff = phase === 'lingering';
-  const state = { status, ...(text !== undefined && { text }), ...(isCutOff && { isCutOff }) };
-  // One that was cut off before the store knew of it takes no other's place: its device may be elsewhere by now.
-  return { ...of, state, atMs: tracked.statusMs, ...(tracked.isNew && !isCutOff && { isNew: true }) };
 }
 
 function withResolvers(): PromiseWithResolvers<void> {

@@ -17,14 +17,19 @@ export function aggregate(user: string, sessions: readonly SessionStatus[]): Use
   const [first] = sessions;
   if (first === undefined) return { user, status: 'offline', devices: 0 };
   if (sessions.length === 1) return stateOf(user, first, 1);
-  const devices = new Map<string, SessionStatus>();
+  const [telling, ...others] = tellingOf(sessions);
+  const strongest = others.reduce((a, b) => (outweighs(b, a) ? b : a), telling as SessionStatus);
+  return stateOf(user, strongest, others.length + 1);
+}
+
+/** For each device the session that tells what it is. */
+export function tellingOf<T extends SessionStatus>(sessions: readonly T[]): readonly T[] {
+  const devices = new Map<string, T>();
   for (const session of sessions) {
     const known = devices.get(session.device);
     if (known === undefined || replaces(session, known)) devices.set(session.device, session);
   }
-  const [telling, ...others] = devices.values();
-  const strongest = others.reduce((a, b) => (outweighs(b, a) ? b : a), telling as SessionStatus);
-  return stateOf(user, strongest, devices.size);
+  return [...devices.values()];
 }
 
 /** Whether others see no difference between two states of one user. */

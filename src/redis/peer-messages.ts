@@ -1,7 +1,7 @@
 import type { Removal } from '../fanout/peers.ts';
 import { BOUNDS } from '../protocol/bounds.ts';
 import { DISCONNECTS } from '../protocol/disconnects.ts';
-import { integer, oneOf, optional, printable, required, room, user } from '../protocol/fields.ts';
+import { device, integer, oneOf, optional, printable, required, room, user } from '../protocol/fields.ts';
 import { isUser } from '../protocol/names.ts';
 import { checkObject, type Fields, parseObject, readFields } from '../protocol/strict-object.ts';
 import { readData } from '../protocol/value-reader.ts';
@@ -47,6 +47,13 @@ const REMOVALS: Readonly<Record<Removal['op'], Fields>> = {
     words: optional(printable(BOUNDS.disconnectReasonBytesMax)),
   },
   kick: { ...SAID, op: required(oneOf(['kick'])), user: required(user), room: required(room) },
+  forget: {
+    ...SAID,
+    op: required(oneOf(['forget'])),
+    user: required(user),
+    device: required(device),
+    room: optional(room),
+  },
 };
 const ANSWER: Fields = { ...SAID, sessions: required(integer(0, Number.MAX_SAFE_INTEGER)) };
 
@@ -78,7 +85,8 @@ export function readSignal(text: string): SaidSignal | null {
 
 /** null: it is none. */
 export function readRemoval(text: string): SaidRemoval | null {
-  const said = readSaid(text, ({ op }) => (op === 'disconnect' || op === 'kick' ? REMOVALS[op] : null));
+  const isKnown = (op: unknown): op is Removal['op'] => typeof op === 'string' && Object.hasOwn(REMOVALS, op);
+  const said = readSaid(text, ({ op }) => (isKnown(op) ? REMOVALS[op] : null));
   if (said === null) return null;
   const { v: _, by, question, ...removal } = said;
   // Every key was checked against the fields of its op.

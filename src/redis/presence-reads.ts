@@ -2,7 +2,7 @@ import type { KnownUser, RoomPresence } from '../presence/presence-store.ts';
 import type { UserPresence } from '../protocol/presence-state.ts';
 import type { Compared, PresenceNow, Told } from './presence-hearing.ts';
 import type { PresenceScripts } from './presence-scripts.ts';
-import { readState, stateOf } from './presence-words.ts';
+import { deviceStatesOf, readState, stateOf } from './presence-words.ts';
 import type { RedisLink } from './redis-link.ts';
 
 const ROOM_HEAD = 5;
@@ -43,12 +43,12 @@ export class PresenceReads implements PresenceNow {
     const page = (await this.#link.run(this.#scripts.readUsers, names, JSON.stringify(rooms))) as Word[];
     const [generation, partial] = page;
     const found = rows(page.slice(USERS_HEAD), USER_ROW).map((row, i): KnownUser => {
-      const [version, lastSeenMs, status, devices, text, isTogether, connected] = row;
+      const [version, lastSeenMs, status, devices, text, isTogether, deviceStates] = row;
       return {
         ...stateOf(users[i] ?? '', String(status), Number(devices), String(text)),
         lastSeenMs: Number(lastSeenMs),
         version: Number(version),
-        connectedDevices: JSON.parse(String(connected)) as string[],
+        deviceStates: deviceStatesOf(String(deviceStates)),
         isTogether: isTogether === 1,
         partial: partial === 1,
       };

@@ -1,4 +1,4 @@
-import type { PresenceBatch, RoomChange, SessionChange } from '../presence/presence-store.ts';
+import type { DeviceState, PresenceBatch, RoomChange, SessionChange } from '../presence/presence-store.ts';
 import type { Status, UserPresence, UserState } from '../protocol/presence-state.ts';
 
 const LETTERS: Readonly<Record<Status, string>> = { dnd: 'd', online: 'o', away: 'a' };
@@ -55,6 +55,16 @@ export function* parts(all: readonly ChangesOfUser[], changesMax: number): Gener
 /** A user's state as the scripts give it. */
 export function stateOf(user: string, status: string, devices: number, text: string): UserState {
   return { user, status: STATUSES[status] ?? 'offline', ...(text !== '' && { text }), devices };
+}
+
+/** A user's devices as the scripts give them. */
+export function deviceStatesOf(json: string): readonly DeviceState[] {
+  const rows = JSON.parse(json) as (readonly [string, string, string, string, 0 | 1])[];
+  return rows.map(([device, letter, text, atMs, isConnected]) => {
+    // Who is there has a status that was given.
+    const status = STATUSES[letter] as Status;
+    return { device, status, ...(text !== '' && { text }), atMs: Number(atMs), isConnected: isConnected === 1 };
+  });
 }
 
 /** A user's state as it is stored: `status|devices|text`, or nothing where there is no session. */

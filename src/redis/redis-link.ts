@@ -1,3 +1,4 @@
+import { type CircuitBreakerPolicy, CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel';
 import type { Redis } from 'ioredis';
 import type { LogLines } from '../fanout/log-lines.ts';
 import { type CallKind, callKind } from './call-kinds.ts';
@@ -11,6 +12,12 @@ import { setupErrorOf, wordsOf } from './redis-setup-error.ts';
 import { REDIS_FAILURES, type RedisFailure, RedisUnavailableError } from './redis-unavailable-error.ts';
 
 export { RedisUnavailableError } from './redis-unavailable-error.ts';
+
+/**
+ * Milliseconds after which an open circuit may be tried: long ago, whatever the wall clock does that the library goes by, as
+ * nobody but the probe tries it, and that has a timer.
+ */
+const TRIED_ANY_TIME_MS = Number.MIN_SAFE_INTEGER;
 
 /** What a link comes to. Must not throw. */
 export interface LinkListener {
@@ -55,8 +62,8 @@ export class RedisLink {
   readonly #scripts = new Set<string>();
   readonly #failures = Object.fromEntries(REDIS_FAILURES.map((each) => [each, 0])) as Record<RedisFailure, number>;
   #shed = 0;
-  /** Commands in a row that had no answer in time. */
-  #timeouts = 0;
+  /** Opens when commands in a row had no answer in time; what they were answered does not matter. */
+  readonly #breaker: CircuitBreakerPolicy;
   #probing: NodeJS.Timeout | undefined;
   /** Numbers of the probe that was published last, and of the one heard last. */
   #probed = 0;
@@ -85,6 +92,21 @@ export class RedisLink {
       prepare: () => this.#channels.subscribeAll(),
       onUp: () => this.#hearing(),
       onDown: (error) => this.#troubled('subscriber', error),
+    });
+    const isTimeout = (error: unknown) => error instanceof RedisUnavailableError && error.failure === 'timeout';
+    this.#breaker = circuitBreaker(handleWhen(isTimeout), {
+      halfOpenAfter: TRIED_ANY_TIME_MS,
+      breaker: new ConsecutiveBreaker(settings.breakAfter),
+    });
+    let isSaid = false;
+    this.#breaker.onBreak(() => {
+      if (!isSaid) logger.warn({}, 'Redis does not answer in time: it is not asked until it does');
+      isSaid = true;
+    });
+    this.#breaker.onReset(() => {
+      logger.info({}, 'Redis answers in time again');
+      isSaid = false;
+      if (this.isUp) this.#tellReady();
     });
     this.#channels = new RedisChannels(
       { ask: (send) => this.#hear(send) },
@@ -209,7 +231,7 @@ export class RedisLink {
   }
 
   get #isBroken(): boolean {
-    return this.#timeouts >= this.settings.breakAfter;
+    return this.#breaker.state !== CircuitState.Closed;
   }
 
   get #probeChannel(): string {
@@ -221,12 +243,11 @@ export class RedisLink {
     try {
       if (!this.#commands.isUp) throw new RedisUnavailableError('there is no connection', 'down');
       if (this.#isBroken) throw new RedisUnavailableError('it has not answered lately', 'broken');
-      const answer = await this.#commands.ask(send);
-      this.#answers();
+      const answer = await this.#breaker.execute(() => this.#commands.ask(send));
       this.onAnswered(kind, performance.now() - startedMs);
       return answer;
     } catch (error) {
-      this.#failed(error);
+      this.#count(error);
       throw error;
     }
   }
@@ -250,27 +271,11 @@ export class RedisLink {
     }
   }
 
-  #answers(): void {
-    const wasBroken = this.#isBroken;
-    this.#timeouts = 0;
-    if (!wasBroken || !this.#commands.isUp) return;
-    this.#logger.info({}, 'Redis answers in time again');
-    for (const each of this.#listeners) each.onReady?.();
-  }
-
   #count(error: unknown): RedisFailure | null {
     const failure = error instanceof RedisUnavailableError ? error.failure : null;
     if (failure !== null) this.#failures[failure] += 1;
     if (failure === 'refused') this.#logger.warn({}, wordsOfTrouble(error as Error, this.settings));
     return failure;
-  }
-
-  #failed(error: unknown): void {
-    if (this.#count(error) !== 'timeout') return;
-    this.#timeouts += 1;
-    if (this.#timeouts === this.settings.breakAfter) {
-      this.#logger.warn({}, 'Redis does not answer in time: it is not asked until it does');
-    }
   }
 
   /** Finds out whether Redis answers, where nobody may ask it, and whether what is published is heard. */
@@ -284,14 +289,13 @@ export class RedisLink {
     }
     this.#probed += 1;
     const number = this.#probed;
-    this.#commands
-      .ask((client) => client.publish(this.#probeChannel, String(number)))
+    this.#breaker
+      .execute(() => this.#commands.ask((client) => client.publish(this.#probeChannel, String(number))))
       .then(
         () => {
-          this.#answers();
           if (this.#heardProbe < number && this.isHearing) this.#unheardSinceMs ??= performance.now();
         },
-        (error) => this.#failed(error),
+        (error) => this.#count(error),
       );
   }
 
@@ -301,8 +305,12 @@ export class RedisLink {
 
   #up(): void {
     this.#troubles.commands = null;
-    this.#timeouts = 0;
     this.#logger.info({}, 'Redis can be asked');
+    if (this.#isBroken) this.#probe();
+    else this.#tellReady();
+  }
+
+  #tellReady(): void {
     for (const each of this.#listeners) each.onReady?.();
   }
 

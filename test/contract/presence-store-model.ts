@@ -300,7 +300,7 @@ class History {
     const sessions = this.#processes.flatMap((process) => process.sessions);
     const users = await store.readUsers(USERS, ROOMS);
     const states = users.map(
-      ({ lastSeenMs: _, version: __, isTogether: ___, partial: ____, connectedDevices: _____, ...state }) => state,
+      ({ lastSeenMs: _, version: __, isTogether: ___, partial: ____, deviceStates: _____, ...state }) => state,
     );
     expect(states).toEqual(USERS.map((user) => stateOf(user, sessions)));
     for (const room of ROOMS) {

@@ -163,7 +163,7 @@ export function describePresenceStore(
           devices: 0,
           lastSeenMs: 0,
           version: expect.any(Number),
-          connectedDevices: [],
+          deviceStates: [],
           isTogether: false,
           partial: false,
         });
@@ -187,7 +187,9 @@ export function describePresenceStore(
       });
 
       test('has the devices connected that have a session which is not cut off', async () => {
-        const connected = async () => [...((await readUser('ann'))?.connectedDevices ?? [])].sort();
+        const states = async () => (await readUser('ann'))?.deviceStates ?? [];
+        const connected = async () =>
+          (await states()).flatMap(({ device: name, isConnected }) => (isConnected ? [name] : [])).sort();
         await a.write(device('ann', 'online'), device('ann', 'away', { device: 'desk' }));
         await b.write(device('ann', 'online', { device: 'desk', session: 's2' }));
         expect(await connected()).toEqual(['desk', 'phone']);
@@ -201,6 +203,25 @@ export function describePresenceStore(
         // It is seen all the same.
         expect(await readUser('ann')).toMatchObject({ status: 'online', devices: 2 });
         expect(b.userChanges).toEqual([]);
+      });
+
+      test('has devices each of which is as the session whose status was set last', async () => {
+        const atMs = tickMs();
+        await a.write(device('ann', 'away', { session: 's1', text: 'out', atMs }));
+        await b.write(
+          device('ann', 'dnd', { session: 's2', atMs: atMs - 1 }),
+          device('ann', 'online', { device: 'desk', atMs }),
+        );
+        const states = async () =>
+          [...((await readUser('ann'))?.deviceStates ?? [])].sort((x, y) => (x.device < y.device ? -1 : 1));
+        const desk = { device: 'desk', status: 'online', atMs, isConnected: true };
+        expect(await states()).toEqual([
+          desk,
+          { device: 'phone', status: 'away', text: 'out', atMs, isConnected: true },
+        ]);
+        await a.write(gone('ann', { session: 's1' }));
+        await b.write(device('ann', 'dnd', { session: 's2', atMs: atMs - 1, isCutOff: true }));
+        expect(await states()).toEqual([desk, { device: 'phone', status: 'dnd', atMs: atMs - 1, isConnected: false }]);
       });
 
       test('that connects takes the place of its device elsewhere, once, and of nothing else', async () => {

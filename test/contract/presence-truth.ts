@@ -58,17 +58,22 @@ function isSame(a: Change | undefined, b: Change): boolean {
   return a.atMs === b.atMs && x?.status === y?.status && x?.text === y?.text && x?.isCutOff === y?.isCutOff;
 }
 
-/** What a user's sessions come to: of each device the one that was set last, of those the strongest. */
-export function stateOf(user: string, all: readonly Session[]): UserState {
+/** Of each of a user's devices the session that was set last, in the order of the devices' names. */
+export function tellingSessions(user: string, all: readonly Session[]): Session[] {
   const own = all.filter((each) => each.user === user);
   const bySetting = (x: Session, y: Session) => y.atMs - x.atMs || (x.session < y.session ? -1 : 1);
   const names = [...new Set(own.map(({ device }) => device))].sort();
-  const devices = names.flatMap((device) =>
+  return names.flatMap((device) =>
     own
       .filter((each) => each.device === device)
       .sort(bySetting)
       .slice(0, 1),
   );
+}
+
+/** What a user's sessions come to: of each device the one that was set last, of those the strongest. */
+export function stateOf(user: string, all: readonly Session[]): UserState {
+  const devices = tellingSessions(user, all);
   for (const status of ['dnd', 'online', 'away'] as const) {
     // The first device by name where the times are the same: they are in that order, and stay so.
     const [telling] = devices.filter((each) => each.status === status).sort((x, y) => y.atMs - x.atMs);

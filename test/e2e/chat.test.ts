@@ -2,7 +2,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { BOUNDS } from '../../src/protocol/bounds.ts';
 import { type Client, TcpClient, WsClient } from './clients.ts';
 import { type GatewayProcess, startGateway, temporaryDirectory, UNLIMITED } from './gateway-process.ts';
-import { testOfOneProcess } from './test-of-one-process.ts';
 
 let gateway: GatewayProcess;
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
@@ -388,7 +387,7 @@ describe.each(Object.keys(transports) as (keyof typeof transports)[])('over %s',
     expect(client.heard.map((said) => Object.keys(said)[0])).toEqual(['id', 'id']);
   });
 
-  testOfOneProcess('the same user and device again replaces the older session', async () => {
+  test('the same user and device again replaces the older session', async () => {
     const older = await open();
     await older.connect('ann', { device: `laptop-${transport}` });
     const newer = await open();

@@ -6,7 +6,6 @@ import { ChatProcess } from './cli-chat-process.ts';
 import { TcpClient } from './clients.ts';
 import { type GatewayProcess, runTidegate, startGateway, temporaryDirectory, UNLIMITED } from './gateway-process.ts';
 import { untilTold } from './stage.ts';
-import { testOfOneProcess } from './test-of-one-process.ts';
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 let gateway: GatewayProcess;
@@ -144,7 +143,7 @@ describe('the exit code of a pipe', () => {
     expect(admitted.stderr).toBe('# connected as ann\n');
   });
 
-  testOfOneProcess('3: another one takes the place', async () => {
+  test('3: another one takes the place', async () => {
     const args = ['--room', 'r', '--user', 'ann', '--device', 'laptop'];
     const first = chat(args);
     await first.untilTold('# connected as ann');
@@ -182,7 +181,7 @@ describe('a reader', () => {
   });
 
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    testOfOneProcess(`leaves with a goodbye on ${signal}`, async () => {
+    test(`leaves with a goodbye on ${signal}`, async () => {
       const room = `goodbye-${signal}`;
       const bob = await connected('bob');
       await bob.ok({ op: 'join', room, presence: 'full' });
@@ -234,7 +233,7 @@ describe('a reader', () => {
     ]);
   });
 
-  testOfOneProcess('gets what was said before the end, however late it reads', async () => {
+  test('gets what was said before the end, however late it reads', async () => {
     const me = ['--user', 'ann', '--device', 'laptop'];
     const ann = await reader('late', ...me);
     ann.child.stdout.pause();

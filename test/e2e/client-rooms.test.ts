@@ -182,7 +182,7 @@ describe('a room', { timeout: 60_000 }, () => {
     expect((await clients[1].room(name).history({ limit: 10 })).messages).toEqual([]);
   });
 
-  testOfOneProcess('from which somebody is taken out ends for them, and lets them in again', async () => {
+  test('from which somebody is taken out ends for them, and lets them in again', async () => {
     const user = stage.fresh('ann');
     const client = await stage.connected({ user });
     const room = client.room(stage.fresh('room'));

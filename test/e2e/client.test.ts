@@ -65,7 +65,7 @@ describe('a session', { timeout: 60_000 }, () => {
     expect([client.room(room.name) === room, room.state]).toEqual([true, 'live']);
   });
 
-  testOfOneProcess('that is replaced is closed, and takes its place back when asked to', async () => {
+  test('that is replaced is closed, and takes its place back when asked to', async () => {
     const identity = { user: 'twin', device: 'phone' };
     const first = await stage.connected(identity);
     const room = first.room(stage.fresh('room'));
@@ -80,13 +80,16 @@ describe('a session', { timeout: 60_000 }, () => {
     await expect.poll(() => dataOf(messages), PATIENCE).toEqual(['meanwhile']);
   });
 
-  testOfOneProcess('of somebody who is sent away for good is closed, with all that waited', async () => {
+  test('of somebody who is sent away for good is closed, with all that waited', async () => {
     const user = stage.fresh('user');
     const client = await stage.connected({ user });
     const room = client.room(stage.fresh('room'));
     await room.join();
     const reading = failure(room[Symbol.asyncIterator]().next());
-    expect((await stage.api.post(`/api/v1/users/${user}/disconnect`, {})).json).toEqual({ sessions: 1 });
+    expect((await stage.api.post(`/api/v1/users/${user}/disconnect`, {})).json).toEqual({
+      sessions: 1,
+      partial: false,
+    });
     await expect.poll(() => client.state, PATIENCE).toEqual({ name: 'closed', reason: 'kicked', code: 3503 });
     expect(await reading).toMatchObject({ code: 'closed', message: 'closed: kicked' });
     expect(await failure(room.publish('too late'))).toMatchObject({ code: 'closed' });
@@ -95,7 +98,7 @@ describe('a session', { timeout: 60_000 }, () => {
     await expect.poll(() => room.state, PATIENCE).toBe('live');
   });
 
-  testOfOneProcess('comes back when an operator sends it away for a while', async () => {
+  test('comes back when an operator sends it away for a while', async () => {
     const user = stage.fresh('user');
     const client = await stage.connected({ user });
     const states = heard(client, 'state');

@@ -9,6 +9,7 @@ const FREE_PORTS = { TIDEGATE_HTTP_PORT: '0', TIDEGATE_TCP_PORT: '0', TIDEGATE_I
 export interface ClusterOptions {
   readonly count: number;
   readonly brokers: string;
+  readonly redisUrl: string;
   /** Where one process would keep its log: a cluster on the same directory has the same log. */
   readonly directory: string;
   readonly env: Readonly<Record<string, string>>;
@@ -25,10 +26,11 @@ export class Cluster implements GatewayProcess {
     this.#balancer = balancer;
   }
 
-  static async start({ count, brokers, directory, env, prefix }: ClusterOptions): Promise<Cluster> {
+  static async start({ count, brokers, redisUrl, directory, env, prefix }: ClusterOptions): Promise<Cluster> {
     const replicaEnv = {
       TIDEGATE_KAFKA_BROKERS: brokers,
       TIDEGATE_KAFKA_REPLICATION: '1',
+      TIDEGATE_REDIS_URL: redisUrl,
       TIDEGATE_PREFIX: `test-${createHash('sha256').update(directory).digest('hex').slice(0, 16)}`,
       TIDEGATE_PARTITIONS: PARTITIONS,
       ...env,

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { KAFKA_BROKERS } from '../services/test-services.ts';
+import { KAFKA_BROKERS, REDIS_URL } from '../services/test-services.ts';
 import { Cluster } from './cluster.ts';
 import { type GatewayProcess, MAIN, Replica } from './replica.ts';
 import { REPLICAS } from './replica-count.ts';
@@ -34,8 +34,8 @@ export async function startGateway(
 ): Promise<GatewayProcess> {
   const engine = { TIDEGATE_WS_ENGINE: ENGINE };
   if (REPLICAS > 1) {
-    const brokers = KAFKA_BROKERS ?? '';
-    return Cluster.start({ count: REPLICAS, brokers, directory, env: { ...engine, ...env }, prefix });
+    const shared = { brokers: KAFKA_BROKERS ?? '', redisUrl: REDIS_URL ?? '' };
+    return Cluster.start({ count: REPLICAS, ...shared, directory, env: { ...engine, ...env }, prefix });
   }
   const ports = { TIDEGATE_HTTP_PORT: '0', TIDEGATE_TCP_PORT: '0', TIDEGATE_INTERNAL_PORT: '0' };
   return Replica.start({ ...ports, TIDEGATE_DATA_DIR: directory, ...engine, ...env }, prefix);

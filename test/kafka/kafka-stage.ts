@@ -6,6 +6,7 @@ import { type Admin, Kafka as Client } from 'kafkajs';
 import { Kafka } from '../../services/kafka.ts';
 import { fetchKafkaJars } from '../../services/kafka-jars.ts';
 import { partitionOf } from '../../src/fanout/partition.ts';
+import type { SharedHistory } from '../../src/fanout/shared-history.ts';
 import type { KafkaLog } from '../../src/kafka/kafka-log.ts';
 import { KAFKA_LOG_DEFAULTS, type KafkaLogSettings } from '../../src/kafka/kafka-settings.ts';
 import { openKafkaLog } from '../../src/kafka/open-kafka-log.ts';
@@ -83,7 +84,11 @@ export class KafkaStage {
   }
 
   /** A log of its own, or another replica of one: by the prefix. */
-  async log(prefix: string, settings: Partial<KafkaLogSettings> = {}): Promise<OpenedLog> {
+  async log(
+    prefix: string,
+    settings: Partial<KafkaLogSettings> = {},
+    history: SharedHistory | null = null,
+  ): Promise<OpenedLog> {
     const lines: OpenedLog['lines'] = [];
     const say = (fields: object, message: string) => lines.push({ fields, message });
     const replicationFactor = this.proxies.length;
@@ -98,6 +103,7 @@ export class KafkaStage {
         ...settings,
       },
       { info: say, warn: say, error: say },
+      history,
     );
     this.#logs.push(log);
     const tailed: Publication[] = [];

@@ -174,7 +174,10 @@ export class PresenceClient {
   }
 
   async #watch(): Promise<void> {
-    for (const { room } of this.rooms) await this.#insist(() => this.store.setInterest({ room }, true));
+    for (const watched of this.rooms) {
+      await this.#insist(() => this.store.setInterest({ room: watched.room }, true));
+      watched.isHeard = true;
+    }
     for (const { user } of this.users) await this.#insist(() => this.store.setInterest({ user }, true));
     await this.#read();
     for (const each of this.users) await this.#insist(() => each.read());
@@ -188,7 +191,7 @@ export class PresenceClient {
   }
 
   get #stale(): WatchedRoom | undefined {
-    return this.rooms.find(({ isStale }) => isStale);
+    return this.rooms.find(({ isStale, isHeard }) => isStale && isHeard);
   }
 
   async #write(): Promise<void> {

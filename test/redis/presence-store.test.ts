@@ -55,7 +55,13 @@ describe.skipIf(REDIS_URL === undefined && !process.env.CI)('presence in Redis',
       expect(namesOf(alone.users)).toEqual(['ann']);
       expect(a.replica.told().at(-1)).toMatchObject({ room: 'r', count: 1, names: null, partial: true });
       expect(await a.store.readUsers(['ann', 'bob'], ['r'])).toMatchObject([
-        { user: 'ann', status: 'online', isTogether: true, connectedDevices: ['phone'], partial: true },
+        {
+          user: 'ann',
+          status: 'online',
+          isTogether: true,
+          deviceStates: [{ device: 'phone', isConnected: true }],
+          partial: true,
+        },
         { user: 'bob', status: 'offline', partial: true },
       ]);
       // Sessions come and go as before.

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { DeviceState } from '../../src/presence/presence-store.ts';
 import type { UserPresence, UserState } from '../../src/protocol/presence-state.ts';
 import { everybodyIn } from '../contract/presence-store-fixture.ts';
-import { type Session, stateOf } from '../contract/presence-truth.ts';
+import { type Session, stateOf, tellingSessions } from '../contract/presence-truth.ts';
 import type { PresenceClient } from './presence-client.ts';
 
 /** So small that rooms have several pages. */
@@ -47,9 +48,12 @@ class Truth {
     return this.users.filter(isThere).map((user) => this.stateOf(user));
   }
 
-  connectedDevicesOf(user: string): string[] {
+  deviceStatesOf(user: string): DeviceState[] {
     const connected = this.#sessions.filter((each) => each.user === user && !each.isCutOff);
-    return [...new Set(connected.map(({ device }) => device))].sort();
+    return tellingSessions(user, this.#sessions).map(({ device, status, text, atMs }) => {
+      const isConnected = connected.some((each) => each.device === device);
+      return { device, status, ...(text !== undefined && { text }), atMs, isConnected };
+    });
   }
 
   isTogether(user: string): boolean {
@@ -59,11 +63,12 @@ class Truth {
 
 async function mismatchOfReads({ store }: PresenceClient, truth: Truth): Promise<string | undefined> {
   for (const user of await store.readUsers(truth.users, truth.rooms)) {
-    const { connectedDevices, isTogether, partial } = user;
-    const read = { ...stateIn(user), connectedDevices: [...connectedDevices].sort(), isTogether, partial };
+    const { isTogether, partial } = user;
+    const deviceStates = [...user.deviceStates].sort((x, y) => (x.device < y.device ? -1 : 1));
+    const read = { ...stateIn(user), deviceStates, isTogether, partial };
     const expected = {
       ...truth.stateOf(user.user),
-      connectedDevices: truth.connectedDevicesOf(user.user),
+      deviceStates: truth.deviceStatesOf(user.user),
       isTogether: truth.isTogether(user.user),
       partial: false,
     };

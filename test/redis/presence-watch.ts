@@ -13,6 +13,8 @@ export class WatchedRoom {
   /** Of this state. */
   version = 0;
   isPartial = false;
+  /** Later changes are told: not before is it to be read. */
+  isHeard = false;
   /** It is being read, or is to be. */
   isStale = true;
   #toldVersion = -1;

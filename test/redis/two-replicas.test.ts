@@ -124,7 +124,9 @@ describe.skipIf(isMissing && !process.env.CI)('two replicas that share Kafka and
     await watcher.ok({ op: 'watch', users: ['mover'] });
     const old = await client(one, { user: 'mover', device: 'phone', rooms });
     for (const room of rooms) await untilTold(watcher, room, 'joined', 'mover');
-    await watcher.until('the watched user', () => toldOf(watcher, 'mover').includes('online 1'));
+    await old.ok({ op: 'status', status: 'dnd', text: 'busy' });
+    await watcher.until('the watched user', () => toldOf(watcher, 'mover').includes('dnd 1'));
+    for (const room of rooms) await untilTold(watcher, room, 'changed', 'mover');
     const told = toldOf(watcher, 'mover');
     const moved = await client(two, { user: 'mover', device: 'phone', rooms });
     expect(await old.disconnected()).toEqual({ push: 'disconnect', code: 3504, reason: 'replaced', reconnect: null });

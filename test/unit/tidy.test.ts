@@ -129,7 +129,7 @@ describe('architecture', () => {
     const isOfRedis = (imported: string) => imported.startsWith('src/redis/') || imported === 'ioredis';
     expect(importers(others, isOfRedis)).toEqual([]);
     const roots = src.filter(({ path }) => isRoot(path));
-    for (const name of ['src/open-redis.ts', 'src/open-presence.ts', 'src/open-peers.ts']) {
+    for (const name of ['redis', 'presence', 'peers', 'history'].map((each) => `src/open-${each}.ts`)) {
       expect(importers(roots, isOfRedis)).toContainEqual(expect.stringMatching(`^${name} imports src/redis/`));
     }
     // Who has no Redis does not load its library.

@@ -1,5 +1,6 @@
 import type { Grants } from '../../identity/grants.ts';
 import type { TokenVerifier } from '../../identity/token-verifier.ts';
+import type { DeviceState } from '../../presence/presence-store.ts';
 import type { PresenceTracker } from '../../presence/presence-tracker.ts';
 import type { ConnectCommand, RefreshCommand } from '../../protocol/commands.ts';
 import { CommandError } from '../../protocol/errors.ts';
@@ -7,7 +8,7 @@ import type { ConnectReply } from '../../protocol/replies.ts';
 import { randomName } from '../../random-name.ts';
 import type { Session } from '../session.ts';
 import { addressKey, type SessionRegistry } from '../session-registry.ts';
-import type { UserCap } from '../user-cap.ts';
+import type { UserDevices } from '../user-devices.ts';
 
 /** What `connect`'s reply says of the node, the same for every session. */
 export type NodeFacts = Omit<ConnectReply, 'session' | 'user' | 'device' | 'expiresAtMs'>;
@@ -15,7 +16,7 @@ export type NodeFacts = Omit<ConnectReply, 'session' | 'user' | 'device' | 'expi
 export interface ConnectContext {
   readonly registry: SessionRegistry;
   readonly tracker: PresenceTracker;
-  readonly userCap: UserCap;
+  readonly devices: UserDevices;
   readonly facts: NodeFacts;
   /** null: access is anonymous. */
   readonly verifier: TokenVerifier | null;
@@ -28,13 +29,13 @@ export interface ConnectContext {
 /** Gives a session its user and device. A live session of the same two is replaced; a refused one ends. */
 export function connect(session: Session, command: ConnectCommand, context: ConnectContext): Promise<void> | undefined {
   if (session.state !== 'unconnected') throw new CommandError('bad_request', 'op: connected already');
-  const { verifier, userCap } = context;
+  const { verifier, devices } = context;
   const device = command.device ?? `device-${randomName(8, 'hex')}`;
   if (verifier !== null) return connectLater(session, command, device, verified(command, verifier), context);
   const user = command.user ?? `guest-${randomName(4, 'hex')}`;
   const identity = { user, device, grants: context.anonymousGrants(user) };
   // Who has just been given a name is nowhere else.
-  if (userCap.isShared && command.user !== undefined) {
+  if (devices.areShared && command.user !== undefined) {
     return connectLater(session, command, device, Promise.resolve(identity), context);
   }
   orRefuse(session, command.id, () => admit(session, command, identity, [], context));
@@ -91,34 +92,34 @@ async function connectLater(
   verified: Promise<Verified>,
   context: ConnectContext,
 ): Promise<void> {
-  const { userCap } = context;
+  const { devices } = context;
   const done = session.gate.identifyBegun();
   try {
     const identity = await verified.catch(asRefusal);
     const isKnown = !(identity instanceof CommandError);
-    const devices = isKnown && userCap.isShared ? await userCap.devicesOf(identity.user, device) : [];
+    const known = isKnown && devices.areShared ? await devices.of(identity.user, device) : [];
     if (session.state === 'ended') return;
     orRefuse(session, command.id, () => {
       if (!isKnown) throw identity;
-      admit(session, command, { ...identity, device }, devices, context);
+      admit(session, command, { ...identity, device }, known, context);
     });
   } finally {
     done();
   }
 }
 
-/** `devices`: those of the user that are connected, as far as other replicas are known. */
+/** `known`: the user's devices, as far as other replicas are known. */
 function admit(
   session: Session,
   command: ConnectCommand,
   admitted: Admitted,
-  devices: readonly string[],
+  known: readonly DeviceState[],
   context: ConnectContext,
 ): void {
   const { user, device, grants, expiresAtMs } = admitted;
-  const { registry, tracker, userCap, facts, sessionsPerAddressMax } = context;
+  const { registry, tracker, devices, facts, sessionsPerAddressMax } = context;
   const replaced = registry.get(user, device);
-  userCap.require(user, device, devices);
+  devices.requireRoom(user, device, known);
   const address = addressKey(session.remoteAddress);
   const isReplacedThere = replaced !== undefined && addressKey(replaced.remoteAddress) === address;
   const ofAddress = registry.countOfAddress(address) - (isReplacedThere ? 1 : 0);
@@ -129,7 +130,12 @@ function admit(
   const heartbeats = session.hasHeartbeats && !(session.framing.name === 'ndjson' && command.heartbeat === false);
   session.connected({ user, device, grants }, heartbeats);
   registry.connected(session);
-  session.tracked = tracker.connected(user, device, session.id);
+  session.tracked = tracker.connected(
+    user,
+    device,
+    session.id,
+    known.find((each) => each.device === device),
+  );
   if (expiresAtMs !== undefined) session.liveness.expiresAt(expiresAtMs);
   session.reply('connect', command.id, {
     ...facts,

@@ -59,12 +59,8 @@ local function encodeSession(s)
   return table.concat({ s.lease, s.status, digits(s.at), s.flags, s.device, s.text }, '|')
 end
 
--- A user as others see them: within a device the status set last, then the first by name; over devices the strongest,
--- then the one set last, then the first by name.
-local function aggregate(user)
-  local first, only = next(user.sessions)
-  if not first then return { status = 'f', text = '', devices = 0 } end
-  if not next(user.sessions, first) then return { status = only.status, text = only.text, devices = 1 } end
+-- For each device the session that tells what it is, and how many they are: the status set last, then the first by name.
+local function tellingOf(user)
   local devices, count = {}, 0
   for id, s in pairs(user.sessions) do
     local known = devices[s.device]
@@ -73,6 +69,15 @@ local function aggregate(user)
       devices[s.device] = { id = id, s = s }
     end
   end
+  return devices, count
+end
+
+-- A user as others see them: over devices the strongest, then the one set last, then the first by name.
+local function aggregate(user)
+  local first, only = next(user.sessions)
+  if not first then return { status = 'f', text = '', devices = 0 } end
+  if not next(user.sessions, first) then return { status = only.status, text = only.text, devices = 1 } end
+  local devices, count = tellingOf(user)
   local best
   for device, known in pairs(devices) do
     local s = known.s

@@ -19,7 +19,7 @@ export const SETTINGS: GatewaySettings = {
   catchUpTimeoutMs: 10_000,
   liveness: { connectTimeoutMs: 10_000, heartbeatMs: 25_000, heartbeatTimeoutMs: 10_000 },
   rates: { commands: null, publishes: null, signals: null, bytes: null },
-  tracker: { graceMs: 0, batchMs: 0, handoverMs: 0, lingeringPerUserMax: 16, lingeringMax: 100 },
+  tracker: { graceMs: 0, batchMs: 0, lingeringPerUserMax: 16, lingeringMax: 100 },
   feed: { intervalMs: 50, namesReadersMax: 250, fastReadersMax: 10_000, slowIntervalMs: 500 },
   access: {
     facts: {

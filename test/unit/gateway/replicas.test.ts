@@ -103,7 +103,7 @@ afterEach(async () => {
 async function replica(settings: Partial<GatewaySettings> = {}): Promise<Replica> {
   const store = new HeldStore(presence.replica());
   const peers = new NearPeers(all);
-  const tracker = { ...SETTINGS.tracker, graceMs: GRACE_MS, handoverMs: 100 };
+  const tracker = { ...SETTINGS.tracker, graceMs: GRACE_MS };
   const ports = { log: new PlayedLog(), presence: store, isPresenceShared: true, peers };
   const logger = pino({ level: 'silent' });
   const gateway = new Gateway(ports, wheel, { ...SETTINGS, tracker, ...settings }, logger);
@@ -197,26 +197,60 @@ describe('a device that moves', () => {
     expect(pushes(old, 'disconnect')).toEqual([
       { push: 'disconnect', code: 3504, reason: 'replaced', reconnect: null },
     ]);
-    // It has a while to join its rooms again.
-    moved.send({ op: 'join', id: 9, room: 'lobby' });
-    await vi.waitFor(() => expect(presence.sessionCount).toBe(2));
     await new Promise((resolve) => setTimeout(resolve, 2 * SETTINGS.feed.intervalMs));
+    // It has the grace to join its rooms again, or to leave them.
+    moved.send({ op: 'join', id: 9, room: 'lobby' });
+    await answered(moved, 9);
     expect(pushes(watcher, 'presence')).toHaveLength(2);
-    expect(one.gateway.tracker.userCount).toBe(0);
-    expect(moved.closes).toEqual([]);
+    expect([one.gateway.tracker.lingeringCount, moved.closes]).toEqual([1, []]);
+    moved.send({ op: 'leave', id: 10, room: 'lobby' });
+    await vi.waitFor(() => expect(pushes(watcher, 'presence').at(-1)).toMatchObject({ room: 'lobby', left: [{}] }));
+    expect(one.gateway.tracker.lingeringCount).toBe(1);
   });
 
-  it('is gone when it says goodbye there, also where it was cut off before', async () => {
+  it.each([
+    ['was cut off before', true, false],
+    ['lived there', false, false],
+    ['lived there, in one breath', false, true],
+    ['was cut off before, in one breath', true, true],
+  ])('is gone when it says goodbye, where it %s', async (_, isCutOff, inOneBreath) => {
     const [one, two] = [await replica(), await replica()];
     const watcher = await client(two, 'bob', 'd', 'tea');
     const old = await client(one, 'ann', 'phone', 'tea');
     await vi.waitFor(() => expect(pushes(watcher, 'presence')).toHaveLength(1));
-    old.vanish();
-    const moved = await client(two, 'ann', 'phone', 'tea');
-    moved.send({ op: 'quit', id: 9 });
-    const left = () => pushes(watcher, 'presence').at(-1);
-    await vi.waitFor(() => expect(left()).toMatchObject({ left: [{ user: 'ann', status: 'offline' }] }));
-    expect(one.gateway.tracker.lingeringCount).toBe(0);
+    if (isCutOff) old.vanish();
+    if (inOneBreath) open(two).send({ op: 'connect', id: 0, user: 'ann', device: 'phone' }, { op: 'quit', id: 1 });
+    else (await client(two, 'ann', 'phone', 'tea')).send({ op: 'quit', id: 9 });
+    const told = () => pushes(watcher, 'presence').at(-1);
+    await vi.waitFor(() => expect(told()).toMatchObject({ left: [{ user: 'ann', status: 'offline' }] }));
+    expect(one.gateway.tracker.userCount).toBe(0);
+    expect(old.closes).toEqual(isCutOff ? [] : [{ code: 3504, reason: 'replaced' }]);
+  });
+});
+
+describe('the status of a device that moves', () => {
+  it.each([false, true])('goes along, and that of another one does not; cut off before: %s', async (isCutOff) => {
+    const [one, two] = [await replica(), await replica()];
+    const watcher = await client(two, 'bob', 'd');
+    watcher.send({ op: 'watch', id: 1, users: ['ann'] });
+    const statesOf = async () => (await two.store.readUsers(['ann'], []))[0]?.deviceStates ?? [];
+    const old = await client(one, 'ann', 'phone');
+    old.send({ op: 'status', id: 1, status: 'dnd', text: 'busy' });
+    const state = { device: 'phone', status: 'dnd', text: 'busy' };
+    await vi.waitFor(async () => expect(await statesOf()).toMatchObject([{ ...state, isConnected: true }]));
+    if (isCutOff) old.vanish();
+    const told = () => pushes(watcher, 'presence').at(-1);
+    await vi.waitFor(() => expect(told()).toMatchObject({ status: 'dnd', text: 'busy' }));
+    const pushCount = pushes(watcher, 'presence').length;
+    await client(two, 'ann', 'phone');
+    if (!isCutOff) await vi.waitFor(() => expect(old.closes).toHaveLength(1));
+    await new Promise((resolve) => setTimeout(resolve, 2 * SETTINGS.feed.intervalMs));
+    expect(await statesOf()).toMatchObject([state]);
+    expect(pushes(watcher, 'presence')).toHaveLength(pushCount);
+    await client(one, 'ann', 'tablet');
+    await vi.waitFor(async () =>
+      expect(await statesOf()).toMatchObject([state, { device: 'tablet', status: 'online' }]),
+    );
   });
 });
 
@@ -236,15 +270,23 @@ describe('a cap on the sessions of a user', () => {
     expect(answer(await client(two, 'bob', 'a'), 0)).toHaveProperty('ok');
   });
 
-  it('does not count who is cut off, nor who has just gone', async () => {
+  it('does not count who is cut off', async () => {
     const [one, two] = [await capped(), await capped()];
     const cut = await client(one, 'ann', 'a');
-    const left = await client(two, 'ann', 'b');
+    await client(two, 'ann', 'b');
     await vi.waitFor(() => expect(presence.sessionCount).toBe(2));
     cut.vanish();
     await endOfTurn();
+    expect(answer(await client(two, 'ann', 'c'), 0)).toHaveProperty('ok');
+  });
+
+  it('does not count who has just gone from here, though others don’t know yet', async () => {
+    const tracker = { ...SETTINGS.tracker, graceMs: GRACE_MS, batchMs: 200 };
+    const one = await replica({ sessionsPerUserMax: 2, tracker });
+    const [left] = [await client(one, 'ann', 'a'), await client(one, 'ann', 'b')];
+    await vi.waitFor(() => expect(presence.sessionCount).toBe(2));
     left.send({ op: 'quit', id: 1 });
-    for (const device of ['c', 'd']) expect(answer(await client(two, 'ann', device), 0)).toHaveProperty('ok');
+    expect(answer(await client(one, 'ann', 'c'), 0)).toHaveProperty('ok');
   });
 
   it.each(['unavailable', 'partial'] as const)('is of this replica alone where the store is %s', async (fault) => {

@@ -1,8 +1,10 @@
 import type { KafkaMessage } from 'kafkajs';
+import type { RecentPast, SharedHistory } from '../../../src/fanout/shared-history.ts';
 import { KafkaPages } from '../../../src/kafka/kafka-pages.ts';
 import { KAFKA_LOG_DEFAULTS, type KafkaLogSettings } from '../../../src/kafka/kafka-settings.ts';
 import { PartitionReader } from '../../../src/kafka/partition-reader.ts';
 import { RecentRecords } from '../../../src/kafka/recent-records.ts';
+import { RememberedPast } from '../../../src/kafka/remembered-past.ts';
 import { type TailStart, WarmUps } from '../../../src/kafka/warm-ups.ts';
 import type { Publication } from '../../../src/protocol/publication.ts';
 import { EPOCH, type FakeTopic } from './fake-topic.ts';
@@ -11,6 +13,8 @@ import { EPOCH, type FakeTopic } from './fake-topic.ts';
 export class FakeReplica {
   readonly pages: KafkaPages;
   readonly truth: Publication[] = [];
+  /** What it has in memory. */
+  readonly past: RecentPast;
   /** By partition. */
   readonly recent: RecentRecords[] = [];
   epoch = EPOCH;
@@ -23,17 +27,20 @@ export class FakeReplica {
   /** By partition: where the tail has begun, and what comes next. */
   #starts: readonly TailStart[] = [];
   readonly #next: number[];
+  readonly #ends: number[];
 
-  private constructor(topic: FakeTopic, changes: Partial<KafkaLogSettings>) {
+  private constructor(topic: FakeTopic, changes: Partial<KafkaLogSettings>, history: SharedHistory | null) {
     const { partitions } = topic;
     this.#topic = topic;
     this.#settings = { ...KAFKA_LOG_DEFAULTS, brokers: [], prefix: 'p', node: 'n', partitions, ...changes };
     this.#judges = this.#readers();
     this.#next = topic.records.map(() => 0);
+    this.#ends = topic.records.map(() => -1);
+    this.past = new RememberedPast(partitions, { recent: this.recent, ends: this.#ends, epoch: () => this.epoch });
     const past = { settings: this.#settings, reader: topic, offsets: topic, epoch: () => this.epoch };
     this.#warmUps = new WarmUps(past);
     this.pages = new KafkaPages({
-      ...{ ...past, warmUps: this.#warmUps, recent: this.recent },
+      ...{ ...past, warmUps: this.#warmUps, recent: this.recent, history },
       endOf: (partition) => (this.#next[partition] ?? 0) - 1,
       isLeaderSettled: async () => this.isLeaderSettled,
     });
@@ -44,8 +51,9 @@ export class FakeReplica {
     topic: FakeTopic,
     changes: Partial<KafkaLogSettings>,
     how: 'whole' | 'begun',
+    history: SharedHistory | null = null,
   ): Promise<FakeReplica> {
-    const replica = new FakeReplica(topic, changes);
+    const replica = new FakeReplica(topic, changes, history);
     await replica.#start(how);
     return replica;
   }
@@ -84,6 +92,7 @@ export class FakeReplica {
     if (judged?.kind === 'delivered') this.truth.push(judged.publication);
     const offset = Number(message.offset);
     this.#next[partition] = offset + 1;
+    this.#ends[partition] = offset;
     if (offset < (this.#starts[partition]?.offset ?? 0)) return;
     const outcome = this.#tails[partition]?.take(message);
     this.recent[partition]?.follow([message], outcome?.kind === 'delivered' ? [outcome.publication] : []);

@@ -38,7 +38,7 @@ export class FakeTopic {
   readonly busy = new Set<number>();
   busyMax = 0;
   /** Called before each batch; what it throws is what Kafka fails with. */
-  onBatch: () => void = () => {};
+  onBatch: () => void | Promise<void> = () => {};
   #known: Offsets | null = null;
 
   constructor(partitions = 1) {
@@ -78,7 +78,7 @@ export class FakeTopic {
     try {
       for (let next = from; ; ) {
         await turn();
-        this.onBatch();
+        await this.onBatch();
         next = Math.max(next, this.firsts[partition] ?? 0);
         const batch = list.slice(next, next + this.batchSize);
         // There it would wait for what may come.
@@ -104,6 +104,7 @@ export class FakeTopic {
   }
 
   async at(partition: number, timeMs: number): Promise<number> {
+    if (!Number.isInteger(timeMs)) throw new Error(`${timeMs} can't be asked for`);
     await turn();
     const list = this.records[partition] as KafkaMessage[];
     const first = this.firsts[partition] ?? 0;

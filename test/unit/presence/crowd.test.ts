@@ -4,8 +4,9 @@ import type { PresenceReader } from '../../../src/presence/feed.ts';
 import { MemoryPresence } from '../../../src/presence/memory-presence-store.ts';
 import { PresenceFeed } from '../../../src/presence/presence-feed.ts';
 import type { PresenceStore } from '../../../src/presence/presence-store.ts';
-import { PresenceTracker, type TrackedSession } from '../../../src/presence/presence-tracker.ts';
+import { PresenceTracker } from '../../../src/presence/presence-tracker.ts';
 import type { RoomWatch } from '../../../src/presence/room-feed.ts';
+import type { TrackedSession } from '../../../src/presence/tracked-session.ts';
 import { ndjsonDialect } from '../../../src/protocol/json-dialect.ts';
 
 const INTERVAL_MS = 250;
@@ -61,8 +62,9 @@ async function comeAndGo(people: number, perSecond: number): Promise<Work> {
     slowIntervalMs: SLOW_INTERVAL_MS,
   };
   const feed = new PresenceFeed(store, feedSettings, wheel, () => {});
-  const trackerSettings = { graceMs: 0, batchMs: 50, handoverMs: 0, lingeringPerUserMax: 16, lingeringMax: people };
-  const tracker = new PresenceTracker(store, feed, () => {}, trackerSettings, wheel);
+  const NO_MOVES = { onReplaced() {}, onLeft() {} };
+  const trackerSettings = { graceMs: 0, batchMs: 50, lingeringPerUserMax: 16, lingeringMax: people };
+  const tracker = new PresenceTracker(store, feed, NO_MOVES, trackerSettings, wheel);
   await tracker.open();
   const { framing } = ndjsonDialect;
   const reader = (): PresenceReader => ({

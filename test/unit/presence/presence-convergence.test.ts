@@ -4,7 +4,8 @@ import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import { includes } from '../../../src/presence/few.ts';
 import { MemoryPresence } from '../../../src/presence/memory-presence-store.ts';
 import type { PresenceBatch, PresenceReplica, PresenceStore } from '../../../src/presence/presence-store.ts';
-import { PresenceTracker, type TrackedSession } from '../../../src/presence/presence-tracker.ts';
+import { PresenceTracker } from '../../../src/presence/presence-tracker.ts';
+import type { TrackedSession } from '../../../src/presence/tracked-session.ts';
 import { aggregate } from '../../../src/presence/user-aggregate.ts';
 import { CommandError } from '../../../src/protocol/errors.ts';
 import { STATUSES } from '../../../src/protocol/presence-state.ts';
@@ -12,7 +13,7 @@ import { codeOf } from '../../contract/room-log-fixture.ts';
 
 const LEASE_MS = 10_000;
 const GRACE_MS = 15_000;
-const SETTINGS = { graceMs: GRACE_MS, batchMs: 50, handoverMs: 500, lingeringPerUserMax: 16, lingeringMax: 100 };
+const SETTINGS = { graceMs: GRACE_MS, batchMs: 50, lingeringPerUserMax: 16, lingeringMax: 100 };
 
 /** `deaf`: it takes effect, but nobody hears so. */
 type Health = 'well' | 'slow' | 'down' | 'deaf';
@@ -89,11 +90,14 @@ async function openAll(): Promise<void> {
 async function replica(settings: Partial<typeof SETTINGS> = {}): Promise<Replica> {
   const store = new FaultyStore(presence.replica());
   const changes = { onRoomChange() {}, onUserChange() {} };
-  const end = (lost: TrackedSession) => {
-    onReplaced(lost);
-    tracker.ended(lost, false);
+  const moves = {
+    onReplaced(lost: TrackedSession) {
+      onReplaced(lost);
+      tracker.ended(lost, false);
+    },
+    onLeft() {},
   };
-  const tracker = new PresenceTracker(store, changes, end, { ...SETTINGS, ...settings }, wheel);
+  const tracker = new PresenceTracker(store, changes, moves, { ...SETTINGS, ...settings }, wheel);
   await tracker.open();
   return { tracker, store };
 }
@@ -357,9 +361,11 @@ describe('after whatever happened', () => {
         await openAll();
         const connected: TrackedSession[] = [];
         const inVain: string[] = [];
+        const replaced = new Set<TrackedSession>();
         onReplaced = (lost) => {
           const others = connected.filter((each) => each.user.name === lost.user.name && each.device === lost.device);
-          if (others.every(({ isReplaced }) => isReplaced)) inVain.push(lost.session);
+          if (others.every((each) => each === lost || replaced.has(each))) inVain.push(lost.session);
+          replaced.add(lost);
         };
         const replicas: (Replica & { kept: TrackedSession[] })[] = [];
         for (let i = 0; i < 3; i += 1) replicas.push({ ...(await replica()), kept: [] });

@@ -7,12 +7,12 @@ import type {
   PresenceStore,
   SessionChange,
 } from '../../../src/presence/presence-store.ts';
-import { PresenceTracker, type TrackedSession, type TrackerSettings } from '../../../src/presence/presence-tracker.ts';
+import { PresenceTracker, type TrackerSettings } from '../../../src/presence/presence-tracker.ts';
+import type { TrackedSession } from '../../../src/presence/tracked-session.ts';
 
 const SETTINGS: TrackerSettings = {
   graceMs: 10_000,
   batchMs: 100,
-  handoverMs: 500,
   lingeringPerUserMax: 4,
   lingeringMax: 100,
 };
@@ -82,12 +82,15 @@ function words({ sessions, members }: PresenceBatch): string[] {
 let store: FakeStore;
 let wheel: TimerWheel;
 let onReplaced: (tracked: TrackedSession) => void;
+/** What was told of devices that have moved and left. */
+let left: string[];
 
 beforeEach(() => {
   vi.useFakeTimers();
   store = new FakeStore();
   wheel = new TimerWheel();
   onReplaced = () => {};
+  left = [];
 });
 
 afterEach(() => {
@@ -96,7 +99,12 @@ afterEach(() => {
 
 function newTracker(settings: Partial<TrackerSettings> = {}): PresenceTracker {
   const changes = { onRoomChange: vi.fn(), onUserChange: vi.fn() };
-  return new PresenceTracker(store, changes, (lost) => onReplaced(lost), { ...SETTINGS, ...settings }, wheel);
+  const moves = {
+    onReplaced: (lost: TrackedSession) => onReplaced(lost),
+    onLeft: (user: string, device: string, room: string | undefined) =>
+      left.push(`${user} ${device} ${room ?? 'for good'}`),
+  };
+  return new PresenceTracker(store, changes, moves, { ...SETTINGS, ...settings }, wheel);
 }
 
 /** Lets time pass, and whatever was put off by it be done. */
@@ -565,6 +573,36 @@ describe('everything', () => {
   });
 });
 
+describe('a session whose device was elsewhere', () => {
+  const elsewhere = (atMs: number) =>
+    ({ device: 'phone', status: 'dnd', text: 'busy', atMs, isConnected: true }) as const;
+
+  it('goes on with the status that it had there', async () => {
+    const tracker = newTracker();
+    const phone = tracker.connected('ann', 'phone', 's1', elsewhere(Date.now() + 5_000));
+    await pass();
+    expect(store.news).toEqual(['+s1 dnd busy']);
+    expect(phone.statusMs).toBe(Date.now() - SETTINGS.batchMs + 5_000);
+    tracker.setStatus(phone, 'away', undefined);
+    expect(phone.statusMs).toBe(Date.now() - SETTINGS.batchMs + 5_001);
+  });
+
+  it('goes on with what was set later, there or here', () => {
+    for (const [atMs, status] of [
+      [-1, 'away'],
+      [0, 'away'],
+      [1, 'dnd'],
+    ] as const) {
+      const tracker = newTracker();
+      const before = tracker.connected('ann', 'phone', 's1');
+      tracker.setStatus(before, 'away', undefined);
+      tracker.ended(before, false);
+      const phone = tracker.connected('ann', 'phone', 's2', elsewhere(before.statusMs + atMs));
+      expect([phone.status, phone.statusMs]).toEqual([status, before.statusMs + Math.max(0, atMs)]);
+    }
+  });
+});
+
 describe('a new session', () => {
   const saidNew = () => store.writes.flatMap(({ batch }) => batch.sessions.map(({ isNew }) => isNew));
 
@@ -580,7 +618,7 @@ describe('a new session', () => {
     expect(tracker.everything().sessions[0]).not.toHaveProperty('isNew');
   });
 
-  it('is said to be new again until a write has succeeded', async () => {
+  it('is not said to be new again where the write has failed, as others may have come since', async () => {
     store.isPrompt = false;
     const tracker = newTracker();
     const phone = tracker.connected('ann', 'phone', 's1');
@@ -592,7 +630,7 @@ describe('a new session', () => {
     tracker.setStatus(phone, 'dnd', undefined);
     store.writes[1]?.done.resolve();
     await pass();
-    expect(saidNew()).toEqual([true, true, undefined]);
+    expect(saidNew()).toEqual([true, undefined, undefined]);
   });
 
   it('that was cut off before it was written takes nobody’s place', async () => {
@@ -604,7 +642,7 @@ describe('a new session', () => {
 });
 
 describe('a session that has lost its place to another replica’s', () => {
-  it('is ended where it lives, and is seen until the other may have joined its rooms', async () => {
+  it('is ended where it lives, and is seen for the grace, in which its device may join its rooms elsewhere', async () => {
     const tracker = newTracker();
     const ended: string[] = [];
     onReplaced = (lost) => {
@@ -619,75 +657,124 @@ describe('a session that has lost its place to another replica’s', () => {
     store.taken = store.writes.length;
     for (let i = 0; i < 2; i += 1) tracker.onReplaced('ann', 's1');
     expect(ended).toEqual(['s1']);
-    await pass(SETTINGS.handoverMs - 1);
-    // Told again, it waits for no longer.
-    tracker.onReplaced('ann', 's1');
+    await pass(SETTINGS.graceMs - 1);
     expect(store.news).toEqual(['~s1 online']);
+    tracker.onReplaced('ann', 's1');
     await pass(LATE_MS + SETTINGS.batchMs);
     expect(store.news).toEqual(['-s1', 'ann<tea']);
-    expect([tracker.lingeringCount, tracker.userCount]).toEqual([0, 1]);
     tracker.onReplaced('ann', 's1');
-    expect(ended).toEqual(['s1']);
-  });
-
-  it('is not waited for through its grace', async () => {
-    const tracker = newTracker();
-    const [phone, tv] = ['phone', 'tv'].map((device) => tracker.connected('ann', device, device));
-    for (const session of [phone, tv]) if (session !== undefined) tracker.ended(session, false);
-    await pass(1_000);
-    store.taken = store.writes.length;
-    tracker.onReplaced('ann', 'phone');
-    await pass(SETTINGS.handoverMs - 1);
-    expect(store.news).toEqual([]);
-    await pass(LATE_MS + SETTINGS.batchMs);
-    expect(store.news).toEqual(['-phone']);
-    expect(tracker.lingeringCount).toBe(1);
-  });
-
-  it('is gone at once where there is no grace', async () => {
-    const tracker = newTracker({ graceMs: 0 });
-    onReplaced = (lost) => tracker.ended(lost, false);
-    tracker.connected('ann', 'phone', 's1');
-    await pass();
-    store.taken = store.writes.length;
-    tracker.onReplaced('ann', 's1');
-    await pass();
-    expect(store.news).toEqual(['-s1']);
-    expect(tracker.userCount).toBe(0);
+    expect([ended, tracker.lingeringCount, tracker.userCount]).toEqual([['s1'], 0, 1]);
   });
 
   it('and was replaced here before costs the newer one nothing', async () => {
     const tracker = newTracker();
     const ended: string[] = [];
     onReplaced = (lost) => ended.push(lost.session);
-    const first = tracker.connected('ann', 'phone', 's1');
-    tracker.join(first, 'lobby');
-    tracker.ended(first, false);
+    tracker.ended(tracker.connected('ann', 'phone', 's1'), false);
     const second = tracker.connected('ann', 'phone', 's2');
-    tracker.join(second, 'lobby');
-    await pass();
-    store.taken = store.writes.length;
     tracker.onReplaced('ann', 's1');
-    await pass(SETTINGS.handoverMs + LATE_MS);
-    expect(store.news).toEqual(['-s1']);
+    await pass(SETTINGS.graceMs + LATE_MS);
     expect([ended, second.phase]).toEqual([[], 'connected']);
   });
 
-  it('is nobody’s matter once it is gone, or its replica is closed', async () => {
+  it('is nobody’s matter once it is gone', async () => {
     const tracker = newTracker();
     const ended: string[] = [];
     onReplaced = (lost) => ended.push(lost.session);
     tracker.ended(tracker.connected('ann', 'phone', 's1'), true);
-    tracker.ended(tracker.connected('bob', 'phone', 's2'), false);
-    await tracker.close();
     for (const [user, session] of [
       ['ann', 's1'],
-      ['bob', 's2'],
       ['cy', 's3'],
     ] as const) {
       tracker.onReplaced(user, session);
     }
-    expect([ended, wheel.size]).toEqual([[], 0]);
+    expect(ended).toEqual([]);
+  });
+});
+
+describe('a device that comes from another replica', () => {
+  const there = { device: 'phone', status: 'online', atMs: 1, isConnected: true } as const;
+
+  it('and leaves, for good or a room, is to be forgotten there, once that is written', async () => {
+    store.isPrompt = false;
+    const tracker = newTracker();
+    const phone = tracker.connected('ann', 'phone', 's1', there);
+    for (const room of ['tea', 'lobby']) tracker.join(phone, room);
+    tracker.leave(phone, 'tea');
+    await pass();
+    expect(left).toEqual([]);
+    store.writes[0]?.done.resolve();
+    await pass();
+    expect(left).toEqual(['ann phone tea']);
+    tracker.ended(phone, true);
+    await pass();
+    expect(left).toEqual(['ann phone tea']);
+    store.writes[1]?.done.resolve();
+    await pass(0);
+    expect([store.news, left]).toEqual([
+      ['+s1 online', 'ann<tea', 'ann>lobby', '-s1', 'ann<lobby'],
+      ['ann phone tea', 'ann phone for good'],
+    ]);
+  });
+
+  it('and leaves at once has come before', async () => {
+    const tracker = newTracker();
+    tracker.ended(tracker.connected('ann', 'phone', 's1', there), true);
+    await pass();
+    expect(store.writes.flatMap(({ batch }) => batch.sessions)).toMatchObject([
+      { session: 's1', isNew: true },
+      { session: 's1', state: null },
+    ]);
+    expect([left, tracker.userCount]).toEqual([['ann phone for good'], 0]);
+  });
+
+  it('and leaves at once is gone also where nothing can be written', async () => {
+    store.isPrompt = false;
+    const tracker = newTracker();
+    tracker.ended(tracker.connected('ann', 'phone', 's1', there), true);
+    await pass(0);
+    store.writes[0]?.done.reject(new Error('down'));
+    await pass(0);
+    expect(tracker.userCount).toBe(0);
+  });
+
+  it('is nobody’s there any more once its grace must be over, nor is one that comes from nowhere, or is cut off', async () => {
+    const tracker = newTracker();
+    const phone = tracker.connected('ann', 'phone', 's1', there);
+    tracker.join(phone, 'tea');
+    await pass(SETTINGS.graceMs + 1);
+    tracker.leave(phone, 'tea');
+    tracker.ended(phone, true);
+    const other = tracker.connected('ann', 'phone', 's2');
+    tracker.join(other, 'tea');
+    tracker.leave(other, 'tea');
+    tracker.ended(other, true);
+    tracker.ended(tracker.connected('ann', 'phone', 's3', there), false);
+    await pass(SETTINGS.graceMs + LATE_MS + SETTINGS.batchMs);
+    expect(left).toEqual([]);
+  });
+});
+
+describe('what is to be forgotten', () => {
+  it('is what lingers of the device, in all rooms or in one, and nothing that lives', async () => {
+    const tracker = newTracker();
+    const [phone, tv, living] = [
+      tracker.connected('ann', 'phone', 's1'),
+      tracker.connected('ann', 'tv', 's2'),
+      tracker.connected('ann', 'phone', 's3'),
+    ];
+    for (const room of ['tea', 'lobby']) tracker.join(phone, room);
+    for (const session of [tv, living]) tracker.join(session, 'lobby');
+    for (const session of [phone, tv]) tracker.ended(session, false);
+    await pass();
+    store.taken = store.writes.length;
+    for (const room of ['tea', 'tea', 'lobby', 'none']) tracker.forget('ann', 'phone', room);
+    await pass();
+    expect([store.news, tracker.lingeringCount, tracker.roomCount]).toEqual([['ann<tea'], 2, 1]);
+    for (let i = 0; i < 2; i += 1) tracker.forget('ann', 'phone', undefined);
+    tracker.forget('bob', 'phone', undefined);
+    await pass();
+    expect([store.news, tracker.lingeringCount, living.phase]).toEqual([['-s1'], 1, 'connected']);
   });
 });
 

@@ -97,6 +97,8 @@ describe('a signal', () => {
 describe('a removal', () => {
   it.each([
     { op: 'kick', user: 'ann', room: 'tea' },
+    { op: 'forget', user: 'ann', device: 'phone' },
+    { op: 'forget', user: 'ann', device: 'phone', room: 'tea' },
     { op: 'disconnect', user: 'ann', reason: 'kicked' },
     { op: 'disconnect', user: 'ann', reason: 'drain', words: 'moved "on"' },
   ] as const)('%o is read as it was written', (removal) => {
@@ -116,6 +118,7 @@ describe('a removal', () => {
     ['with words that are none', { ...disconnect, words: 'a\nb' }],
     ['with many words', { ...disconnect, words: 'x'.repeat(BOUNDS.disconnectReasonBytesMax + 1) }],
     ['with more than we know', { ...kick, soon: true }],
+    ['of no device', { ...kick, op: 'forget', room: undefined }],
     ['another thing', { ...kick, op: 'toString' }],
   ])('that is %s is not read', (_, said) => {
     expect(readRemoval(JSON.stringify(said))).toBeNull();
