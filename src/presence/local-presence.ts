@@ -23,6 +23,11 @@ export class LocalPresence {
     this.#edit(everything, false);
   }
 
+  /** The highest that was told or read. */
+  get version(): number {
+    return this.#roster.version;
+  }
+
   write(batch: PresenceBatch): void {
     this.#edit(batch, true);
   }

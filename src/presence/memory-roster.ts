@@ -108,6 +108,11 @@ export class MemoryRoster {
     return this.#rooms.size;
   }
 
+  /** The highest that was given out. */
+  get version(): number {
+    return this.#version;
+  }
+
   users(): Iterable<User> {
     return this.#users.values();
   }

@@ -44,6 +44,7 @@ export class PresenceHearing {
   readonly #watches = new Map<string, Watch>();
   #comparing: Promise<void> | null = null;
   #isComparedAgain = false;
+  #isDeaf = false;
   /** The highest version that was told or read. */
   highest = 0;
 
@@ -96,6 +97,17 @@ export class PresenceHearing {
     await this.#comparing;
   }
 
+  /** From now on the replica is told what it knows by itself, in versions of its own, and nothing that Redis has. */
+  deafen(): void {
+    this.#isDeaf = true;
+  }
+
+  /** Once all of its own has been said: whatever was read or told meanwhile, up to that version, is told anew behind it. */
+  hearAgain(version: number): void {
+    this.#isDeaf = false;
+    for (const watch of this.#watches.values()) if (watch.version < version) this.#know(watch, version, false);
+  }
+
   /** A change that this replica knows by itself. */
   tellRoom(change: RoomChange): void {
     const watch = this.#watches.get(this.#channel(change));
@@ -130,6 +142,7 @@ export class PresenceHearing {
     const users = watches.flatMap((watch) => ('user' in watch.subject ? [{ watch, name: watch.subject.user }] : []));
     const told = ({ watch, name }: { watch: Watch; name: string }): Told => [name, watch.version];
     const compared = await this.#now.compare(rooms.map(told), users.map(told));
+    if (this.#isDeaf) return;
     for (const [i, { watch, name }] of rooms.entries()) {
       const { version, count } = compared.rooms[i] ?? { version: 0, count: 0 };
       if (version <= watch.version) continue;
@@ -150,6 +163,7 @@ export class PresenceHearing {
   }
 
   #onMessage(watch: Watch, message: string): void {
+    if (this.#isDeaf) return;
     const { subject } = watch;
     if ('user' in subject) {
       const { user, partial } = readUserMessage(message);

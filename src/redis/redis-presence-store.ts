@@ -210,8 +210,7 @@ export class RedisPresenceStore implements PresenceStore {
    * older, but knows when those who are gone have ended.
    */
   async #sayEverything(unwritten: PresenceBatch): Promise<void> {
-    const { replica } = this.#open();
-    const wasLocal = this.#local !== null;
+    const { replica, hearing } = this.#open();
     this.#isSaying = true;
     try {
       for (let attempt = 1; ; attempt += 1) {
@@ -221,7 +220,11 @@ export class RedisPresenceStore implements PresenceStore {
         if ((await this.#sayParts(users)) && this.#lease.said(id)) break;
         if (attempt === ATTEMPTS_MAX) throw new RedisUnavailableError('what is stored changes hands all the time');
       }
-      this.#local = null;
+      if (this.#local !== null) {
+        hearing.hearAgain(this.#local.version);
+        this.#local = null;
+        this.#logger.info({}, 'presence is shared with the other replicas');
+      }
       this.#refreshing.clear();
       this.#refreshedMs = performance.now();
     } catch (error) {
@@ -231,7 +234,6 @@ export class RedisPresenceStore implements PresenceStore {
     } finally {
       this.#isSaying = false;
     }
-    if (wasLocal) this.#logger.info({}, 'presence is shared with the other replicas');
     this.#compareSoon();
     this.#compareWhenHealed();
   }
@@ -332,6 +334,7 @@ export class RedisPresenceStore implements PresenceStore {
       },
     });
     this.#local = local;
+    hearing.deafen();
     for (const room of hearing.rooms) {
       const { count, version } = local.readRoom(room, undefined, 1);
       hearing.tellRoom({ room, count, version, names: null, partial: true });

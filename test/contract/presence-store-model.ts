@@ -10,6 +10,16 @@ import {
   type PresenceStoreUnderTest,
   type ReplicaUnderTest,
 } from './presence-store-fixture.ts';
+import {
+  type Changes,
+  changesOf,
+  difference,
+  keyOf,
+  memberKey,
+  type Session,
+  sessionKey,
+  stateOf,
+} from './presence-truth.ts';
 
 const USERS = ['ann', 'bob', 'cat'];
 const DEVICES = ['desk', 'phone'];
@@ -92,20 +102,6 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 /** By how much the replicas' clocks are off. */
 const skews = fc.array(fc.constantFrom(-5_000, -1, 0, 3_000), { minLength: REPLICAS, maxLength: REPLICAS });
 
-/** The truth: who is connected where. */
-interface Session {
-  readonly session: string;
-  readonly user: string;
-  readonly device: string;
-  readonly rooms: Set<string>;
-  status: Status;
-  text: string | undefined;
-  atMs: number;
-}
-
-/** By what they are about. */
-type Changes = Map<string, Change>;
-
 /** A replica's process, with its sessions and what of them it has written. */
 class Process {
   readonly replica: ReplicaUnderTest;
@@ -147,12 +143,7 @@ class Process {
 
   /** What the sessions come to becomes so on the replica. */
   happen(): void {
-    const now: Changes = new Map();
-    for (const { user, device, session, status, text, atMs, rooms } of this.sessions) {
-      const state = text === undefined ? { status } : { status, text };
-      now.set(sessionKey(session), { user, device, session, state, atMs });
-      for (const room of rooms) now.set(memberKey(room, user), { room, user, present: true });
-    }
+    const now = changesOf(this.sessions);
     const changes = difference(this.#happened, now, this.nowMs);
     this.replica.happen(...changes.values());
     this.#happened = now;
@@ -202,36 +193,10 @@ class Process {
   #note(changes: readonly Change[]): void {
     for (const change of changes) {
       const isThere = 'session' in change ? change.state !== null : change.present;
-      const key = 'session' in change ? sessionKey(change.session) : memberKey(change.room, change.user);
-      if (isThere) this.#told.add(key);
-      else this.#told.delete(key);
+      if (isThere) this.#told.add(keyOf(change));
+      else this.#told.delete(keyOf(change));
     }
   }
-}
-
-function sessionKey(session: string): string {
-  return `session ${session}`;
-}
-
-function memberKey(room: string, user: string): string {
-  return `member ${room} ${user}`;
-}
-
-/** The changes that lead from one to the other. */
-function difference(from: Changes, to: Changes, nowMs: number): Changes {
-  const changes: Changes = new Map();
-  for (const [key, change] of to) if (!isSame(from.get(key), change)) changes.set(key, change);
-  for (const [key, change] of from) {
-    if (to.has(key)) continue;
-    const ended = 'session' in change ? { ...change, state: null, atMs: nowMs } : { ...change, present: false };
-    changes.set(key, ended);
-  }
-  return changes;
-}
-
-function isSame(a: Change | undefined, b: Change): boolean {
-  if (a === undefined || 'room' in a || 'room' in b) return a !== undefined;
-  return a.atMs === b.atMs && a.state?.status === b.state?.status && a.state?.text === b.state?.text;
 }
 
 /** A room as a watcher knows it: what was read once, and every change told with a later version. */
@@ -449,26 +414,6 @@ class History {
       for (const { users: seen } of this.#rooms.values()) expect(seen.get(user)?.status).not.toBe('offline');
     }
   }
-}
-
-/** What the sessions come to: of each device the one that was set last, of those the strongest. */
-function stateOf(user: string, all: readonly Session[]): UserState {
-  const bySetting = (x: Session, y: Session) => y.atMs - x.atMs || (x.session < y.session ? -1 : 1);
-  const devices = DEVICES.flatMap((device) =>
-    all
-      .filter((each) => each.user === user && each.device === device)
-      .sort(bySetting)
-      .slice(0, 1),
-  );
-  for (const status of ['dnd', 'online', 'away'] as const) {
-    // The first device by name where the times are the same: they are in that order, and stay so.
-    const [telling] = devices.filter((each) => each.status === status).sort((x, y) => y.atMs - x.atMs);
-    if (telling === undefined) continue;
-    const { text } = telling;
-    const state = { user, status, devices: devices.length };
-    return text === undefined ? state : { ...state, text };
-  }
-  return { user, status: 'offline', devices: 0 };
 }
 
 /** The part of the contract that is about everything together. */

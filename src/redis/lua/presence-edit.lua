@@ -5,15 +5,16 @@ local goneMax = tonumber(ARGV[2])
 local users, order = {}, {}
 -- By room: users whose membership is to be settled.
 local touchedRooms = {}
--- By room: who is there now and was not, and the other way round.
-local joined, left = {}, {}
+-- By room: who is there now and was not, and the other way round; who was there by the room alone, and how many of those
+-- who have left were there by themselves alone.
+local joined, left, found, unlisted = {}, {}, {}, {}
 
 local function load(name)
   local user = users[name]
   if not user then
     user = readUser(name)
     user.before = aggregate(user)
-    user.leases, user.set, user.del = {}, {}, {}
+    user.leases, user.set, user.del, user.entered, user.exited = {}, {}, {}, {}, {}
     user.lastBefore = user.last
     user.wasThere = next(user.sessions) ~= nil or next(user.rooms) ~= nil
     users[name] = user
@@ -45,7 +46,10 @@ local function dropSession(user, id, lastSeenMs)
 end
 
 local function setMember(user, room, lease)
-  user.rooms[room] = user.rooms[room] or {}
+  if not user.rooms[room] then
+    user.rooms[room] = {}
+    user.entered[room] = true
+  end
   local field = 'm:' .. lease .. ':' .. room
   if not user.rooms[room][lease] then user.set[field] = '' end
   user.rooms[room][lease] = true
@@ -58,7 +62,10 @@ local function dropMember(user, room, lease)
   local leases = user.rooms[room]
   if leases and leases[lease] then
     leases[lease] = nil
-    if not next(leases) then user.rooms[room] = nil end
+    if not next(leases) then
+      user.rooms[room] = nil
+      user.exited[room] = true
+    end
     local field = 'm:' .. lease .. ':' .. room
     user.set[field] = nil
     user.del[field] = true
@@ -118,10 +125,17 @@ local function settleRooms()
         if redis.call('ZADD', key, 0, name) == 1 then
           joined[room] = joined[room] or {}
           joined[room][name] = user
+        elseif user.entered[room] then
+          found[room] = found[room] or {}
+          found[room][name] = user
         end
-      elseif redis.call('ZREM', key, name) == 1 then
-        left[room] = left[room] or {}
-        left[room][name] = user
+      else
+        local isListed = redis.call('ZREM', key, name) == 1
+        if isListed or user.exited[room] then
+          left[room] = left[room] or {}
+          left[room][name] = user
+        end
+        if not isListed and user.exited[room] then unlisted[room] = (unlisted[room] or 0) + 1 end
       end
     end
     redis.call('PEXPIRE', key, ttl)
@@ -234,10 +248,19 @@ local function listened(channels)
   return is
 end
 
+local function size(set)
+  local count = 0
+  for _ in pairs(set or {}) do count = count + 1 end
+  return count
+end
+
 -- One message to those who hear a room.
 local function tellRoom(room, version, before, changed)
   local channel = roomChannel(room)
-  local message = { v = digits(version), p = before, c = redis.call('ZCARD', P .. 'r:' .. room) }
+  local present = redis.call('ZCARD', P .. 'r:' .. room)
+  -- A room that was lost seems to have been empty. They know of others, and were not told if those left meanwhile.
+  if present - size(joined[room]) + size(left[room]) - (unlisted[room] or 0) <= 0 then before = '0' end
+  local message = { v = digits(version), p = before, c = present }
   local count = 0
   local function list(which)
     local states = {}
@@ -315,8 +338,8 @@ end
 -- Makes the edit so, gives what changed its version, and tells those who hear of it.
 local function commit()
   settleRooms()
-  -- By room: who has changed and was there before and is now.
-  local changedIn, changedUsers = {}, {}
+  -- By room: who has changed and was there before and is now. Whoever was lost and is found was seen there as offline.
+  local changedIn, changedUsers = found, {}
   for _, user in ipairs(order) do
     user.after = aggregate(user)
     local a, b = user.before, user.after

@@ -54,6 +54,8 @@ local function wentOn()
   return false
 end
 local deadline = tonumber(redis.call('ZSCORE', P .. 'leases', lease) or 0)
+-- Half of it may have been lost.
+if not redis.call('HGET', P .. 'l:' .. lease, 'q') then deadline = 0 end
 local isLapsed = deadline <= now
 -- Nor has time to have passed that has not, or the others' leases have lapsed as well.
 local hasJumped = isLapsed and deadline > 0 and renewedMs < leaseMs
