@@ -1,6 +1,5 @@
 import type { KnownUser, RoomPresence } from '../presence/presence-store.ts';
-import type { UserPresence } from '../protocol/presence-state.ts';
-import type { Compared, PresenceNow, Told } from './presence-hearing.ts';
+import type { Compared, Told } from './presence-hearing.ts';
 import type { PresenceScripts } from './presence-scripts.ts';
 import { deviceStatesOf, readState, stateOf } from './presence-words.ts';
 import type { RedisLink } from './redis-link.ts';
@@ -19,7 +18,7 @@ export interface Read<T> {
 }
 
 /** Reads what is stored, together with the generation that it is of. All throw RedisUnavailableError. */
-export class PresenceReads implements PresenceNow {
+export class PresenceReads {
   readonly #link: RedisLink;
   readonly #scripts: PresenceScripts;
 
@@ -56,20 +55,17 @@ export class PresenceReads implements PresenceNow {
     return { generation: String(generation), found };
   }
 
-  async readUsers(users: readonly string[]): Promise<readonly UserPresence[]> {
-    return (await this.readKnownUsers(users, [])).found;
-  }
-
-  async compare(rooms: readonly Told[], users: readonly Told[]): Promise<Compared> {
+  async compare(rooms: readonly Told[], users: readonly Told[]): Promise<Read<Compared>> {
     const args = [JSON.stringify(rooms), JSON.stringify(users)];
-    const [, partial, ...all] = (await this.#link.run(this.#scripts.compare, ...args)) as Word[];
-    return {
+    const [generation, partial, ...all] = (await this.#link.run(this.#scripts.compare, ...args)) as Word[];
+    const found = {
       partial: partial === 1,
       rooms: rows(all.slice(0, 2 * rooms.length), 2).map(([version, count]) => {
         return { version: Number(version), count: Number(count) };
       }),
       users: all.slice(2 * rooms.length).map(Number),
     };
+    return { generation: String(generation), found };
   }
 }
 

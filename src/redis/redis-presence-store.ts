@@ -10,7 +10,7 @@ import type {
 } from '../presence/presence-store.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { randomName } from '../random-name.ts';
-import { PresenceHearing } from './presence-hearing.ts';
+import { PresenceHearing, type PresenceNow } from './presence-hearing.ts';
 import { PresenceLease } from './presence-lease.ts';
 import { PresenceReads, type Read } from './presence-reads.ts';
 import { PresenceReaper } from './presence-reaper.ts';
@@ -110,7 +110,11 @@ export class RedisPresenceStore implements PresenceStore {
 
   /** Begins, also where Redis does not answer. */
   async open(replica: PresenceReplica): Promise<void> {
-    const hearing = new PresenceHearing(this.#link, this.#reads, replica);
+    const now: PresenceNow = {
+      compare: (rooms, users) => this.#ofThisGeneration(() => this.#reads.compare(rooms, users)),
+      readUsers: (users) => this.#ofThisGeneration(() => this.#reads.readKnownUsers(users, [])),
+    };
+    const hearing = new PresenceHearing(this.#link, now, replica);
     this.#opened = { replica, hearing };
     const onReplaced = (message: string) => {
       const [user, session] = JSON.parse(message) as [string, string];
