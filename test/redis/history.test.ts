@@ -141,7 +141,8 @@ describe.skipIf((KAFKA_BROKERS === undefined || REDIS_URL === undefined) && !pro
       expect(scansOf(second)).toBe(0);
       // 2,000 of them are in memory, the others come in pages of 300.
       expect(second.history.figures().reads.known).toBeGreaterThanOrEqual(Math.floor(8_000 / 300));
-      // And backward, from what is in memory on.
+      // And backward, from what is in memory on, once this one has come to the end as well.
+      await expect.poll(() => [...second.log.ends()], PATIENCE).toEqual([...first.log.ends()]);
       const backward: Publication[] = [];
       for (let before: Position | undefined; ; ) {
         const page = await second.log.read({ room: 'r', ...ALL, before });
