@@ -12,7 +12,7 @@ export interface HistorySettings {
   readonly roomsMax: number;
   readonly lastMs: number;
 
-  /** Milliseconds that a partition's writer is the only one without a word (5,000), and between two words (1,000). */
+  /** Milliseconds that a partition's writer is the only one without a word (10,000), and between two words (3,000). */
   readonly leaseMs: number;
   readonly renewMs: number;
   /** Milliseconds over which a writer gathers what goes together (100). */
@@ -36,8 +36,8 @@ export const HISTORY_DEFAULTS: HistorySettings = {
   bytesMax: 256 * 1024 * 1024,
   roomsMax: 1_000_000,
   lastMs: 30 * DAY_MS,
-  leaseMs: 5_000,
-  renewMs: 1_000,
+  leaseMs: 10_000,
+  renewMs: 3_000,
   writeMs: 100,
   batchRecordsMax: 500,
   batchBytesMax: 256 * 1024,
