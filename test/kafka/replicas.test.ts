@@ -10,7 +10,7 @@ import {
   UNLIMITED,
 } from '../e2e/gateway-process.ts';
 import { scrape } from '../e2e/metrics-page.ts';
-import { KAFKA_BROKERS, REDIS_URL } from '../services/test-services.ts';
+import { KAFKA_BROKERS } from '../services/test-services.ts';
 
 describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('two replicas on one Kafka', () => {
   const env = {
@@ -143,14 +143,6 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('two replicas on
     [{ TIDEGATE_DEDUPE_WINDOW_MS: '100000' }, 'windowMs 180000, and this one 100000'],
   ])('refuse one that is set up otherwise: %j', async (other, words) => {
     await expect(startGateway(directory.path, { env: { ...env, ...other } })).rejects.toThrow(words);
-  });
-
-  test('may be given a Redis already, which has no effect yet', async () => {
-    const gateway = await startGateway(directory.path, { env: { ...env, TIDEGATE_REDIS_URL: REDIS_URL ?? '' } });
-    expect(gateway.logs).toEqual(
-      expect.arrayContaining([expect.objectContaining({ name: 'TIDEGATE_REDIS_URL', msg: 'set, but without effect' })]),
-    );
-    expect(await gateway.stop()).toBe(0);
   });
 
   test('are checked before they are started', async () => {
