@@ -9,10 +9,10 @@ const ON_EACH_ENGINE = ['test/e2e/**/*.test.ts', 'test/faults/**/*.test.ts'];
  */
 const ON_ONE_ENGINE = [
   'test/e2e/{api,api-access,openapi,client-docs,client-tokens,text-mode}.test.ts',
-  'test/e2e/{presence,client-presence,client-process,client-rooms}.test.ts',
+  'test/e2e/{presence,client-presence,client-process,client-rooms,process}.test.ts',
   'test/e2e/cli-chat{,-restart,-terminal}.test.ts',
   'test/e2e/page-{accessibility,direct,history,offline,presence,rooms}.test.ts',
-  'test/faults/kill.test.ts',
+  'test/faults/{client-reconnects,kill}.test.ts',
   'test/faults/{backup,bit-flip,damage,data-directory,disk-full,embedded-disk-full,power-cut,retention,slow-disk,sync-faults}.test.ts',
 ];
 /**

@@ -19,7 +19,7 @@ const SETTINGS: RedisPresenceSettings = {
 };
 
 describe.skipIf(REDIS_URL === undefined)('with Redis', () => {
-  describePresenceStore('presence in Redis', async () => openRedis(REDIS_URL ?? ''), { modelRuns: 2 });
+  describePresenceStore('presence in Redis', async () => openRedis(REDIS_URL ?? ''), { modelRuns: 1 });
 });
 
 /** A link of a process that can be stopped: what it has asked for when it was is not answered. */
