@@ -6,8 +6,6 @@ import type { RedisLink, Script } from './redis-link.ts';
 
 /** For which one replica reaps or sweeps alone, since its last step. */
 const LOCK_MS = 2_000;
-/** For which it goes on at a time, so that the lease is renewed in between. */
-const WORK_MS_MAX = 2_000;
 
 /** Between two steps at most: on a busy machine a step takes this process much longer than Redis. */
 const PAUSE_MS_MAX = 10;
@@ -35,9 +33,10 @@ export class PresenceReaper {
 
   /** Does what is due, as far as it may. @throws RedisUnavailableError */
   async work(): Promise<void> {
-    const { leaseMs, graceMs, graceMsMax, returnsPerSecond, reapChunk, sweepEveryMs } = this.#settings;
+    const { leaseMs, renewMs, graceMs, graceMsMax, returnsPerSecond, reapChunk, sweepEveryMs } = this.#settings;
     this.hasMore = false;
-    const untilMs = performance.now() + WORK_MS_MAX;
+    // The lease is renewed in between.
+    const untilMs = performance.now() + renewMs;
     const graces = [leaseMs, graceMs, graceMsMax, returnsPerSecond];
     if (this.#lease.due.reapMs === 0) {
       await this.#step(this.#scripts.reap, [...graces, reapChunk, LOCK_MS], untilMs, (users) => {

@@ -11,8 +11,6 @@ import { type RedisSettings, shownAddress } from './redis-settings.ts';
 import { setupErrorOf, wordsOf } from './redis-setup-error.ts';
 import { REDIS_FAILURES, type RedisFailure, RedisUnavailableError } from './redis-unavailable-error.ts';
 
-export { RedisUnavailableError } from './redis-unavailable-error.ts';
-
 /**
  * Milliseconds after which an open circuit may be tried: long ago, whatever the wall clock does that the library goes by, as
  * nobody but the probe tries it, and that has a timer.

@@ -2,7 +2,8 @@ import type { LogLines } from '../fanout/log-lines.ts';
 import type { PeerListener, Peers, Removal, Removed, Signal } from '../fanout/peers.ts';
 import { randomName } from '../random-name.ts';
 import { readAnswer, readRemoval, readSignal, writeAnswer, writeRemoval, writeSignal } from './peer-messages.ts';
-import { type RedisLink, RedisUnavailableError } from './redis-link.ts';
+import type { RedisLink } from './redis-link.ts';
+import { RedisUnavailableError } from './redis-unavailable-error.ts';
 import { loadScript } from './scripts.ts';
 
 const REMOVE = loadScript('peers-remove');

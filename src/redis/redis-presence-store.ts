@@ -17,7 +17,8 @@ import { PresenceReaper } from './presence-reaper.ts';
 import { loadPresenceScripts, type PresenceScripts } from './presence-scripts.ts';
 import type { RedisPresenceSettings } from './presence-settings.ts';
 import { byUser, type ChangesOfUser, parts, withEnds } from './presence-words.ts';
-import { type RedisLink, RedisUnavailableError } from './redis-link.ts';
+import type { RedisLink } from './redis-link.ts';
+import { RedisUnavailableError } from './redis-unavailable-error.ts';
 
 const NOTHING: PresenceBatch = { sessions: [], members: [] };
 /** As long as it may be. */
@@ -75,6 +76,8 @@ export class RedisPresenceStore implements PresenceStore {
   #tickTimer: NodeJS.Timeout | undefined;
   #compareTimer: NodeJS.Timeout | undefined;
   #healTimer: NodeJS.Timeout | undefined;
+  /** The last comparison could not be made. */
+  #isCompareDue = false;
   #degraded = 0;
 
   constructor(
@@ -311,6 +314,10 @@ export class RedisPresenceStore implements PresenceStore {
     try {
       await this.#renew();
       if (!this.#lease.isSaid) await this.#inTurn(() => this.#sayWhereNeeded());
+      if (this.#isCompareDue) {
+        this.#isCompareDue = false;
+        this.#compareSoon();
+      }
       this.#refreshWhereDue();
       await this.#refresh();
       await this.#reaper.work();
@@ -354,7 +361,9 @@ export class RedisPresenceStore implements PresenceStore {
 
   /** Says again what is so, a part in each turn, so that what is written meanwhile does not wait. */
   async #refresh(): Promise<void> {
-    while (this.#refreshing.size > 0 && this.#lease.isSaid) {
+    // The lease is renewed in between.
+    const untilMs = performance.now() + this.#settings.renewMs;
+    while (this.#refreshing.size > 0 && this.#lease.isSaid && performance.now() < untilMs) {
       await this.#inTurn(async () => {
         const part: ChangesOfUser[] = [];
         let size = 0;
@@ -380,7 +389,8 @@ export class RedisPresenceStore implements PresenceStore {
 
   #compareSoon(): void {
     if (this.#local !== null) return;
-    // What it is for is done the next time.
-    this.#opened?.hearing.compareAll().catch(() => {});
+    this.#opened?.hearing.compareAll().catch(() => {
+      this.#isCompareDue = true;
+    });
   }
 }

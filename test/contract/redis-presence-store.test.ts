@@ -1,9 +1,10 @@
 import { describe } from 'vitest';
 import { randomName } from '../../src/random-name.ts';
 import { PRESENCE_DEFAULTS, type RedisPresenceSettings } from '../../src/redis/presence-settings.ts';
-import { RedisLink, RedisUnavailableError, type Script } from '../../src/redis/redis-link.ts';
+import { RedisLink, type Script } from '../../src/redis/redis-link.ts';
 import { RedisPresenceStore } from '../../src/redis/redis-presence-store.ts';
 import { REDIS_DEFAULTS } from '../../src/redis/redis-settings.ts';
+import { RedisUnavailableError } from '../../src/redis/redis-unavailable-error.ts';
 import { REDIS_URL } from '../services/test-services.ts';
 import { describePresenceStore } from './presence-store.contract.ts';
 import { type PresenceStoreUnderTest, ReplicaUnderTest } from './presence-store-fixture.ts';
