@@ -39,7 +39,7 @@ export function formatFacts({ machine, contenders, seconds, isQuick, settings }:
     '',
     `The others store nothing${hasCentrifugo ? '' : '; Centrifugo was not there'}. tidegate answers and delivers a publication after`,
     'its embedded log has it on disk (fsync). Server and client have a core each, and CPU is the share of one; all of',
-    'that is otherwise in cluster and presence, which say how.',
+    'that is otherwise in cluster, presence and history, which say how.',
     `Publications have ${DATA_BYTES} bytes of data, and every delivery is verified: per session none was lost, doubled,`,
     'reordered or altered. A round is refused where the client was busy for more than 90 % of the time while the',
     'server had some of its core left; ≥ marks a server of which all rounds were, and a ratio to such a one is taken by',

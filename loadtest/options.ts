@@ -46,10 +46,10 @@ export function helpOf(parts: readonly Part[]): string {
   const lines = parts.map(({ name, what, rounds }) => `  ${name.padEnd(20)} ${what} (${rounds} rounds)`);
   return `Usage: npm run bench -- [options] [part …]
 
-Measures tidegate beside other servers. The server has one core for itself, the load client another; in cluster and
-presence all share them. Needs Linux (taskset, /proc) and two cores; where other processes use them too, figures of
-speed suffer. cluster needs Java 17 and, once, Maven, presence a redis-server, and they are left out without. Prints
-Markdown on standard output, and on standard error what it is doing.
+Measures tidegate beside other servers. The server has one core for itself, the load client another; in cluster,
+presence and history all share them. Needs Linux (taskset, /proc) and two cores; where other processes use them too,
+figures of speed suffer. cluster needs Java 17 and, once, Maven, presence a redis-server, history all of that, and they
+are left out without. Prints Markdown on standard output, and on standard error what it is doing.
 
 Parts (default: all)
 ${lines.join('\n')}

@@ -1,6 +1,7 @@
 import { ACCEPTS } from './accepts-part.ts';
 import { CLUSTER } from './cluster-part.ts';
 import { GROWTH } from './growth-part.ts';
+import { HISTORY } from './history-part.ts';
 import { IDLE } from './idle-part.ts';
 import { LATENCY } from './latency-part.ts';
 import type { Part } from './part.ts';
@@ -20,4 +21,5 @@ export const PARTS: readonly Part[] = [
   GROWTH,
   CLUSTER,
   PRESENCE,
+  HISTORY,
 ];

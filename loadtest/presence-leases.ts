@@ -1,24 +1,17 @@
-import type { LogLines } from '../src/fanout/log-lines.ts';
 import type { MemberChange, PresenceBatch, PresenceReplica, SessionChange } from '../src/presence/presence-store.ts';
 import type { Status } from '../src/protocol/presence-state.ts';
-import { randomName } from '../src/random-name.ts';
 import { PRESENCE_DEFAULTS, type RedisPresenceSettings } from '../src/redis/presence-settings.ts';
-import { RedisLink } from '../src/redis/redis-link.ts';
+import type { RedisLink } from '../src/redis/redis-link.ts';
 import { RedisPresenceStore } from '../src/redis/redis-presence-store.ts';
-import { REDIS_DEFAULTS } from '../src/redis/redis-settings.ts';
 import type { PresencePace } from './presence-plan.ts';
 import type { SchemeReplica, SimulatedSession } from './presence-scheme.ts';
+import { quietLink, SILENT } from './quiet-link.ts';
 
 /** Of a room's users at a time; more than the bench's rooms have. */
 const PAGE = 500;
-/** More than a replica allows, so that a machine that is busy with other things fails no round. */
-const TIMEOUT_MS = 2_000;
 const PREFIX = 'tidegate';
 /** The sorted set in which Redis has leases with the time at which each lapses, in milliseconds since 1970. */
 export const LEASES_KEY = `{${PREFIX}}:leases`;
-
-/** Whatever goes wrong is seen by what fails, or by who is missing. */
-const SILENT: LogLines = { info: () => {}, warn: () => {}, error: () => {} };
 
 /** tidegate's presence in Redis, as a gateway's replica has it, with sessions that have no connection. */
 export class LeaseReplica implements SchemeReplica, PresenceReplica {
@@ -28,8 +21,7 @@ export class LeaseReplica implements SchemeReplica, PresenceReplica {
   readonly #members: MemberChange[] = [];
 
   private constructor(url: string, settings: RedisPresenceSettings) {
-    const node = randomName(4, 'hex');
-    this.#link = new RedisLink({ ...REDIS_DEFAULTS, url, prefix: PREFIX, node, commandTimeoutMs: TIMEOUT_MS }, SILENT);
+    this.#link = quietLink(url, PREFIX);
     this.#store = new RedisPresenceStore(this.#link, settings, SILENT);
   }
 
