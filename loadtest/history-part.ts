@@ -65,7 +65,7 @@ export const HISTORY: Part = new HistoryPart();
 
 function paceOf({ seconds }: BenchOptions): HistoryPace {
   const ms = seconds * 1000;
-  return { warmUpMs: WARM_UP_MS, measureMs: { memory: ms / 3, redis: ms, scan: 2 * ms } };
+  return { warmUpMs: WARM_UP_MS, measureMs: { memory: Math.ceil(ms / 3), redis: ms, scan: 2 * ms } };
 }
 
 function turnMs({ warmUpMs, measureMs }: HistoryPace): number {

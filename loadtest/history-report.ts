@@ -33,10 +33,10 @@ function formatPages(rounds: readonly HistoryResult[]): string {
           NAMES[source],
           String(cell.limit),
           String(cell.readers),
-          spread(({ p50Ms }) => p50Ms, formatMs),
-          spread(({ p99Ms }) => p99Ms, formatMs),
+          spread(({ p50Ms }) => p50Ms, formatPageMs),
+          spread(({ p99Ms }) => p99Ms, formatPageMs),
           spread(({ pagesPerSecond }) => pagesPerSecond, formatRate),
-          spread(({ pages }) => pages, formatCount),
+          formatCount(rounds.reduce((sum, round) => sum + sameOf(round, cell).pages, 0)),
         ];
       }),
   );
@@ -47,6 +47,10 @@ function formatPages(rounds: readonly HistoryResult[]): string {
 function sameOf({ figures }: HistoryResult, cell: PageFigures): PageFigures {
   const { source, limit, readers } = cell;
   return figures.find((each) => each.source === source && each.limit === limit && each.readers === readers) ?? cell;
+}
+
+function formatPageMs(ms: number): string {
+  return ms < 1 ? ms.toFixed(3) : formatMs(ms);
 }
 
 function formatRate(perSecond: number): string {
