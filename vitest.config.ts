@@ -8,8 +8,8 @@ const ON_EACH_ENGINE = ['test/e2e/**/*.test.ts', 'test/faults/**/*.test.ts'];
  * once they are connected: of how they are, others that run on each library have to do with more.
  */
 const ON_ONE_ENGINE = [
-  'test/e2e/{api,api-access,openapi,client-docs,client-tokens,text-mode}.test.ts',
-  'test/e2e/{presence,client-presence,client-process,client-rooms,process}.test.ts',
+  'test/e2e/{api,api-access,auth,openapi,client-docs,client-tokens,text-mode}.test.ts',
+  'test/e2e/{presence,grace,client-presence,client-process,client-rooms,process}.test.ts',
   'test/e2e/cli-chat{,-restart,-terminal}.test.ts',
   'test/e2e/page-{accessibility,direct,history,offline,presence,rooms}.test.ts',
   'test/faults/{client-reconnects,kill}.test.ts',
@@ -20,7 +20,8 @@ const ON_ONE_ENGINE = [
  * files what one process does by itself is marked as such. Left out as a whole is:
  * - presence: how many hear names, and how often, is for each replica to say, and what one tells is seen at another some
  *   moments later; the stores' contract and test/redis have what they share;
- * - page-presence, cli-chat-terminal, client-docs, ghosts: grace and client-presence have the same of two replicas;
+ * - page-presence, cli-chat-terminal, client-docs, ghosts: grace and client-presence have the same of two replicas; so have
+ *   client and cli-chat-restart what cli-chat, and page what page-history has;
  * - auth, client-tokens, api-access, openapi, http, page-safety: who may come, and what a port answers, is asked of one
  *   process, and nothing of it is shared;
  * - bad-input, bounds, limits, heartbeat, vanished-peer, hostile: bounds of sessions and of a process;
@@ -31,9 +32,7 @@ const ON_ONE_ENGINE = [
 const ON_A_CLUSTER = [
   'test/e2e/{api,chat,text-mode}.test.ts',
   'test/e2e/{client,client-presence,client-process,client-rooms}.test.ts',
-  'test/e2e/cli-chat{,-restart}.test.ts',
-  'test/e2e/grace.test.ts',
-  'test/e2e/page{,-history}.test.ts',
+  'test/e2e/{cli-chat-restart,grace,page}.test.ts',
   'test/faults/{client-reconnects,kill}.test.ts',
 ];
 
