@@ -3,6 +3,8 @@ import type { PresenceTracker } from '../presence/presence-tracker.ts';
 import { CommandError } from '../protocol/errors.ts';
 import type { SessionRegistry } from './session-registry.ts';
 
+/** Milliseconds that a session's reply waits for the others to know of it. */
+const TOLD_MS_MAX = 1_000;
 /** Users that are asked about at once. */
 const USERS_MAX = 200;
 
@@ -54,6 +56,17 @@ export class UserDevices {
     // What has ended here may not be written yet.
     await this.#tracker.written().catch(() => {});
     return this.#ask(user);
+  }
+
+  /** Resolves when other replicas know of who has connected here before, and after a second at the latest. */
+  async told(): Promise<void> {
+    if (this.#sharedStore === null) return;
+    let timer: NodeJS.Timeout | undefined;
+    const waited = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, TOLD_MS_MAX);
+    });
+    await Promise.race([this.#tracker.written().catch(() => {}), waited]);
+    clearTimeout(timer);
   }
 
   /** Whether there is room for a session of this device beside those here and elsewhere. @throws CommandError `limit_exceeded` */

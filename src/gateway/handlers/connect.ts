@@ -38,7 +38,8 @@ export function connect(session: Session, command: ConnectCommand, context: Conn
   if (devices.areShared && command.user !== undefined) {
     return connectLater(session, command, device, Promise.resolve(identity), context);
   }
-  orRefuse(session, command.id, () => admit(session, command, identity, [], context));
+  const reply = orRefuse(session, command.id, () => admit(session, command, identity, [], context));
+  if (reply !== null) session.reply('connect', command.id, reply);
   return undefined;
 }
 
@@ -99,23 +100,26 @@ async function connectLater(
     const isKnown = !(identity instanceof CommandError);
     const known = isKnown && devices.areShared ? await devices.of(identity.user, device) : [];
     if (session.state === 'ended') return;
-    orRefuse(session, command.id, () => {
+    const reply = orRefuse(session, command.id, () => {
       if (!isKnown) throw identity;
-      admit(session, command, { ...identity, device }, known, context);
+      return admit(session, command, { ...identity, device }, known, context);
     });
+    // Who connects elsewhere behind the reply must find this one there, or this one, told later, would take its place.
+    if (command.device !== undefined) await devices.told();
+    if (reply !== null) session.reply('connect', command.id, reply);
   } finally {
     done();
   }
 }
 
-/** `known`: the user's devices, as far as other replicas are known. */
+/** Lets the session in, and gives what it is told. `known`: the user's devices, as far as other replicas are known. */
 function admit(
   session: Session,
   command: ConnectCommand,
   admitted: Admitted,
   known: readonly DeviceState[],
   context: ConnectContext,
-): void {
+): ConnectReply {
   const { user, device, grants, expiresAtMs } = admitted;
   const { registry, tracker, devices, facts, sessionsPerAddressMax } = context;
   const replaced = registry.get(user, device);
@@ -137,26 +141,27 @@ function admit(
     known.find((each) => each.device === device),
   );
   if (expiresAtMs !== undefined) session.liveness.expiresAt(expiresAtMs);
-  session.reply('connect', command.id, {
+  return {
     ...facts,
     session: session.id,
     user,
     device,
     heartbeatMs: heartbeats ? facts.heartbeatMs : 0,
     ...(expiresAtMs !== undefined && { expiresAtMs }),
-  });
+  };
 }
 
-/** A session whose `connect` is refused for who it is, and not for how it asked, ends with the refusal. */
-function orRefuse(session: Session, id: number, connect: () => void): void {
+/** A session whose `connect` is refused for who it is, and not for how it asked, ends with the refusal; then it gives null. */
+function orRefuse(session: Session, id: number, connect: () => ConnectReply): ConnectReply | null {
   try {
-    connect();
+    return connect();
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     const isUnauthorized = error.code === 'unauthorized';
     if (!isUnauthorized && error.code !== 'limit_exceeded') throw error;
     session.fail(id, error);
     session.disconnect(isUnauthorized ? 'invalid_token' : 'connection_limit');
+    return null;
   }
 }
 
