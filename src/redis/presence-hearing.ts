@@ -29,6 +29,8 @@ interface Watch {
   version: number;
   /** What was told last, or read when the watch began, is that nobody was there. */
   isEmpty: boolean;
+  /** What was told last may not be all. */
+  isPartial: boolean;
 }
 
 /**
@@ -75,7 +77,7 @@ export class PresenceHearing {
   async begin(subject: Subject): Promise<void> {
     const channel = this.#channel(subject);
     if (this.#watches.has(channel)) return;
-    const watch: Watch = { subject, version: -1, isEmpty: false };
+    const watch: Watch = { subject, version: -1, isEmpty: false, isPartial: false };
     this.#watches.set(channel, watch);
     try {
       await this.#link.subscribe(channel, (message) => this.#onMessage(watch, message));
@@ -88,6 +90,11 @@ export class PresenceHearing {
   end(subject: Subject): void {
     const channel = this.#channel(subject);
     if (this.#watches.delete(channel)) this.#link.unsubscribe(channel);
+  }
+
+  /** Some room was told in part. */
+  get hasPartial(): boolean {
+    return [...this.#watches.values()].some(({ isPartial }) => isPartial);
   }
 
   /** Looks at all, and tells what is not as it was told last. */
@@ -140,7 +147,10 @@ export class PresenceHearing {
   async #compare(watches: readonly Watch[], isTold: boolean): Promise<void> {
     const rooms = watches.flatMap((watch) => ('room' in watch.subject ? [{ watch, name: watch.subject.room }] : []));
     const users = watches.flatMap((watch) => ('user' in watch.subject ? [{ watch, name: watch.subject.user }] : []));
-    const told = ({ watch, name }: { watch: Watch; name: string }): Told => [name, watch.version];
+    // What was told in part is told once more, whatever the version, when it is all.
+    const told = ({ watch, name }: { watch: Watch; name: string }): Told => {
+      return [name, watch.isPartial ? watch.version + 1 : watch.version];
+    };
     const compared = await this.#now.compare(rooms.map(told), users.map(told));
     if (this.#isDeaf) return;
     for (const [i, { watch, name }] of rooms.entries()) {
@@ -179,6 +189,7 @@ export class PresenceHearing {
 
   #tellRoom(watch: Watch, change: RoomChange): void {
     this.#know(watch, change.version, change.count === 0);
+    watch.isPartial = change.partial;
     this.#replica.onRoomChange(change);
   }
 

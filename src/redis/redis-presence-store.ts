@@ -314,7 +314,7 @@ export class RedisPresenceStore implements PresenceStore {
     try {
       await this.#renew();
       if (!this.#lease.isSaid) await this.#inTurn(() => this.#sayWhereNeeded());
-      if (this.#isCompareDue) {
+      if (this.#isCompareDue || (this.#lease.healingMs <= 0 && this.#opened?.hearing.hasPartial)) {
         this.#isCompareDue = false;
         this.#compareSoon();
       }
