@@ -4,7 +4,7 @@ import type { PeerListener, Peers, Removal, Removed, Signal } from '../../../src
 import { Gateway, type GatewaySettings } from '../../../src/gateway/gateway.ts';
 import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import { MemoryPresence } from '../../../src/presence/memory-presence-store.ts';
-import type { KnownUser, PresenceStore } from '../../../src/presence/presence-store.ts';
+import type { KnownUser, PresenceBatch, PresenceStore } from '../../../src/presence/presence-store.ts';
 import { CommandError } from '../../../src/protocol/errors.ts';
 import { ndjsonDialect } from '../../../src/protocol/json-dialect.ts';
 import { PlayedLog } from '../hub/played-log.ts';
@@ -49,12 +49,13 @@ class NearPeers implements Peers {
   }
 }
 
-/** A store of several, whose reads can be held up or fail. */
+/** A store of several, whose reads can be held up or fail, and whose writes can be held up. */
 class HeldStore implements PresenceStore {
   readonly #inner: PresenceStore;
   /** Users of each read. */
   readonly reads: (readonly string[])[] = [];
   held: Promise<void> | null = null;
+  heldWrites: Promise<void> | null = null;
   fault: 'none' | 'unavailable' | 'partial' = 'none';
 
   constructor(inner: PresenceStore) {
@@ -62,10 +63,14 @@ class HeldStore implements PresenceStore {
   }
 
   open: PresenceStore['open'] = (replica) => this.#inner.open(replica);
-  write: PresenceStore['write'] = (batch) => this.#inner.write(batch);
   readRoom: PresenceStore['readRoom'] = (room, after, limit) => this.#inner.readRoom(room, after, limit);
   setInterest: PresenceStore['setInterest'] = (subject, isInterested) => this.#inner.setInterest(subject, isInterested);
   close: PresenceStore['close'] = () => this.#inner.close();
+
+  async write(batch: PresenceBatch): Promise<void> {
+    await this.heldWrites;
+    await this.#inner.write(batch);
+  }
 
   async readUsers(users: readonly string[], rooms: Iterable<string>): Promise<readonly KnownUser[]> {
     this.reads.push(users);
@@ -187,6 +192,33 @@ describe('removing a user', () => {
 });
 
 describe('a device that moves', () => {
+  it('is answered when the others know of it, so that who comes there next takes its place', async () => {
+    const [one, two] = [await replica(), await replica()];
+    const held = Promise.withResolvers<void>();
+    one.store.heldWrites = held.promise;
+    const older = open(one);
+    older.send({ op: 'connect', id: 0, user: 'ann', device: 'phone' }, { op: 'ping', id: 1 });
+    await vi.waitFor(() => expect(one.gateway.sessions.connectedCount).toBe(1));
+    for (let turn = 0; turn < 5; turn += 1) await endOfTurn();
+    expect(older.said).toEqual([]);
+    held.resolve();
+    await answered(older, 1);
+    expect(older.order).toEqual([0, 1]);
+    const newer = await client(two, 'ann', 'phone');
+    await vi.waitFor(() => expect(older.closes).toEqual([{ code: 3504, reason: 'replaced' }]));
+    expect(newer.closes).toEqual([]);
+  });
+
+  it('is answered after a second at the latest where nobody can be told', async () => {
+    const one = await replica();
+    const held = Promise.withResolvers<void>();
+    one.store.heldWrites = held.promise;
+    const ann = open(one);
+    ann.send({ op: 'connect', id: 0, user: 'ann', device: 'phone' });
+    await vi.waitFor(() => expect(answer(ann, 0)).toHaveProperty('ok'), 5_000);
+    held.resolve();
+  });
+
   it('ends its session on the other replica, and nobody sees it go', async () => {
     const [one, two] = [await replica(), await replica()];
     const watcher = await client(two, 'bob', 'd', 'tea', 'lobby');
