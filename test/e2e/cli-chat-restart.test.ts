@@ -1,16 +1,19 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { lastingPlace } from '../lasting-ports.ts';
 import { ChatProcess } from './cli-chat-process.ts';
 import { TcpClient } from './clients.ts';
-import { type GatewayProcess, type Ports, startGateway, temporaryDirectory, UNLIMITED } from './gateway-process.ts';
+import { type GatewayProcess, startGateway, temporaryDirectory, UNLIMITED } from './gateway-process.ts';
 
 let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
 let gateway: GatewayProcess;
+let env: Readonly<Record<string, string>>;
 const chats: ChatProcess[] = [];
 
 beforeEach(async () => {
   directory = await temporaryDirectory();
-  gateway = await startGateway(join(directory.path, 'data'), { env: UNLIMITED });
+  env = { ...UNLIMITED, ...(await lastingPlace()) };
+  gateway = await startGateway(join(directory.path, 'data'), { env });
 });
 
 afterEach(async () => {
@@ -26,10 +29,8 @@ function chat(...args: readonly string[]): ChatProcess {
 }
 
 /** Starts a gateway where the killed one was. */
-async function startAgain({ http, tcp, internal }: Ports, data = 'data'): Promise<void> {
-  const ports = { TIDEGATE_HTTP_PORT: http, TIDEGATE_TCP_PORT: tcp, TIDEGATE_INTERNAL_PORT: internal };
-  const env = Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)]));
-  gateway = await startGateway(join(directory.path, data), { env: { ...UNLIMITED, ...env } });
+async function startAgain(data = 'data'): Promise<void> {
+  gateway = await startGateway(join(directory.path, data), { env });
 }
 
 /** Every text of the room, oldest first. */
@@ -60,12 +61,11 @@ test('2,000 lines are published and read once each, in order, though the gateway
   const publisher = chat('--once');
   publisher.write(`${numbers(0, 1_000).join('\n')}\n`);
   await reader.until('some of the lines', ({ lines }) => lines.length > 100);
-  const { ports } = gateway;
   await gateway.stop('SIGKILL');
   expect(reader.lines.length).toBeLessThan(1_001);
   await publisher.untilTold('# connection lost');
   publisher.child.stdin.write(`${numbers(1_000, 2_000).join('\n')}\n`);
-  await startAgain(ports);
+  await startAgain();
   expect(await publisher.end()).toBe(0);
   const expected = ['first', ...numbers(0, 2_000)];
   expect(await history()).toEqual(expected);
@@ -94,9 +94,8 @@ test('a log that was lost is told as a gap, in words and in JSON', async () => {
   json.write('{"text":"old"}\n');
   await words.untilShown(/old/);
   await json.untilShown(/old/);
-  const { ports } = gateway;
   await gateway.stop('SIGKILL');
-  await startAgain(ports, 'elsewhere');
+  await startAgain('elsewhere');
   for (const reader of [words, json]) await reader.untilTold('# caught up');
   json.write('{"text":"new"}\n');
   await words.untilShown(/new/);

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { lastingPlace } from '../lasting-ports.ts';
 import { ChatProcess } from './cli-chat-process.ts';
 import { TcpClient } from './clients.ts';
 import { type GatewayProcess, startGateway, temporaryDirectory } from './gateway-process.ts';
@@ -153,13 +154,13 @@ test('who is sent away is told why', async () => {
 describe('a gateway that goes away and comes back', () => {
   async function gone(): Promise<{ ann: ChatProcess; comeBack(): Promise<void> }> {
     const data = join(directory.path, `data-${gateways.length}-${Date.now()}`);
-    const first = await startGateway(data);
+    const env = await lastingPlace();
+    const first = await startGateway(data, { env });
     gateways.push(first);
     const ann = await person('ann', ['tea'], first);
     await first.stop('SIGKILL');
     await ann.untilShown(/^# connection lost \(.*\); next try in \d+ s$/);
     const comeBack = async () => {
-      const env = { TIDEGATE_HTTP_PORT: String(first.ports.http), TIDEGATE_TCP_PORT: String(first.ports.tcp) };
       gateways.push(await startGateway(data, { env }));
     };
     return { ann, comeBack };

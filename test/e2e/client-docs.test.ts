@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { lastingPlace } from '../lasting-ports.ts';
 import { isBrowserMissing, startBrowser } from './browser.ts';
 import { type Client, TcpClient } from './clients.ts';
 import { type GatewayProcess, startGateway, temporaryDirectory } from './gateway-process.ts';
@@ -26,6 +27,7 @@ async function example(where: 'node' | 'browser'): Promise<string> {
 describe("the client's documented examples", () => {
   let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
   let gateway: GatewayProcess;
+  let env: Readonly<Record<string, string>>;
   /** The page of the example, and its `client.js`, as an application would serve them. */
   let pages: Server;
   let bot: ChildProcess | undefined;
@@ -43,7 +45,8 @@ describe("the client's documented examples", () => {
     pages.listen(0, '127.0.0.1');
     await once(pages, 'listening');
     const { port } = pages.address() as AddressInfo;
-    gateway = await startGateway(directory.path, { env: { TIDEGATE_ORIGINS: `http://127.0.0.1:${port}` } });
+    env = { ...(await lastingPlace()), TIDEGATE_ORIGINS: `http://127.0.0.1:${port}` };
+    gateway = await startGateway(directory.path, { env });
   });
 
   afterAll(async () => {
@@ -97,16 +100,8 @@ describe("the client's documented examples", () => {
     await say(first, 'hello bot');
     await first.until('a greeting', () => heard(first).includes('bot: hello ann'));
 
-    const { http, tcp, internal } = gateway.ports;
     await gateway.stop('SIGKILL');
-    gateway = await startGateway(directory.path, {
-      env: {
-        TIDEGATE_HTTP_PORT: String(http),
-        TIDEGATE_TCP_PORT: String(tcp),
-        TIDEGATE_INTERNAL_PORT: String(internal),
-        TIDEGATE_ORIGINS: `http://127.0.0.1:${(pages.address() as AddressInfo).port}`,
-      },
-    });
+    gateway = await startGateway(directory.path, { env });
     // Said while the bot is away, perhaps.
     const second = await connect('bob');
     await say(second, 'hello bot');

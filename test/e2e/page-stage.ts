@@ -1,5 +1,6 @@
 import type { Browser, BrowserContext, BrowserContextOptions } from 'playwright-core';
 import { expect } from 'vitest';
+import { lastingPlace } from '../lasting-ports.ts';
 import { ChatPage, startBrowser } from './browser.ts';
 import { type Client, TcpClient } from './clients.ts';
 import { type GatewayProcess, startGateway, temporaryDirectory, UNLIMITED } from './gateway-process.ts';
@@ -31,7 +32,7 @@ export class PageStage {
 
   static async open(env: Readonly<Record<string, string>> = {}): Promise<PageStage> {
     const quick = { TIDEGATE_RETRY_WINDOW_MS: '200', TIDEGATE_PRESENCE_PUSH_MS: '50', TIDEGATE_DRAIN_MS: '200' };
-    const all = { ...UNLIMITED, ...quick, ...env };
+    const all = { ...UNLIMITED, ...quick, ...(await lastingPlace()), ...env };
     const directory = await temporaryDirectory();
     const [browser, gateway] = await Promise.all([startBrowser(), startGateway(directory.path, { env: all })]);
     return new PageStage(all, directory, browser, gateway);
@@ -51,13 +52,7 @@ export class PageStage {
 
   /** Starts a gateway on the ports of the one before, which has ended. */
   async startAgain(directory = this.#directory.path): Promise<void> {
-    const { http, tcp, internal } = this.#gateway.ports;
-    const ports = {
-      TIDEGATE_HTTP_PORT: String(http),
-      TIDEGATE_TCP_PORT: String(tcp),
-      TIDEGATE_INTERNAL_PORT: String(internal),
-    };
-    this.#gateway = await startGateway(directory, { env: { ...this.#env, ...ports } });
+    this.#gateway = await startGateway(directory, { env: this.#env });
   }
 
   /** A browser of its own, with its own storage. */

@@ -40,11 +40,13 @@ class Person {
     this.client.sendRaw(typeof line === 'string' ? `${line}\n` : line);
   }
 
-  /** The next line shown. */
+  /** The next line shown that is no news of who is there: those come in their own time. */
   async reads(): Promise<string> {
-    const line = await this.client.until('a line', () => this.client.words[this.#read]);
-    this.#read += 1;
-    return line;
+    for (;;) {
+      const line = await this.client.until('a line', () => this.client.words[this.#read]);
+      this.#read += 1;
+      if (!line.startsWith('* ')) return line;
+    }
   }
 
   async says(line: string): Promise<string> {

@@ -4,7 +4,7 @@ import { ApiClient } from '../e2e/api-client.ts';
 import { type GatewayProcess, startGateway, UNLIMITED } from '../e2e/gateway-process.ts';
 import { scrapePort } from '../e2e/metrics-page.ts';
 import { REPLICAS } from '../e2e/replica-count.ts';
-import { lastingPorts } from './lasting-ports.ts';
+import { lastingPlace } from '../lasting-ports.ts';
 import { eventually } from './load.ts';
 import type { Random } from './random.ts';
 import type { SdkClient } from './sdk-clients.ts';
@@ -42,12 +42,9 @@ export class LastingGateway {
   }
 
   static async start(directory: string): Promise<LastingGateway> {
-    const [http, tcp, internal] = await lastingPorts(3);
     const env = {
       ...UNLIMITED,
-      TIDEGATE_HTTP_PORT: `${http}`,
-      TIDEGATE_TCP_PORT: `${tcp}`,
-      TIDEGATE_INTERNAL_PORT: `${internal}`,
+      ...(await lastingPlace()),
       TIDEGATE_HEARTBEAT_MS: '500',
       TIDEGATE_RETRY_WINDOW_MS: '100',
     };

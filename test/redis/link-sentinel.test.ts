@@ -7,7 +7,7 @@ import { type Daemon, startDaemon, stopDaemon, untilReady } from '../../services
 import { HOST } from '../../services/ports.ts';
 import type { SentinelSettings } from '../../src/redis/redis-settings.ts';
 import { makeAuthority, makeCertificate } from '../certificates.ts';
-import { lastingPorts } from '../faults/lasting-ports.ts';
+import { lastingPorts } from '../lasting-ports.ts';
 import { REDIS_URL } from '../services/test-services.ts';
 import { createLink, RedisServer } from './redis-stage.ts';
 

@@ -12,7 +12,7 @@ import { RedisPresenceStore } from '../../src/redis/redis-presence-store.ts';
 import { REDIS_DEFAULTS } from '../../src/redis/redis-settings.ts';
 import { ReplicaUnderTest } from '../contract/presence-store-fixture.ts';
 import { CuttingProxy } from '../faults/cutting-proxy.ts';
-import { lastingPorts } from '../faults/lasting-ports.ts';
+import { lastingPorts } from '../lasting-ports.ts';
 
 const SILENT = { info() {}, warn() {}, error() {} };
 const PATIENCE_MS = 15_000;

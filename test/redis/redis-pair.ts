@@ -5,7 +5,7 @@ import { Redis as Connection } from 'ioredis';
 import { isRunning, stopDaemon } from '../../services/daemon.ts';
 import { HOST } from '../../services/ports.ts';
 import { Redis } from '../../services/redis.ts';
-import { isFree, lastingPorts } from '../faults/lasting-ports.ts';
+import { isFree, lastingPorts } from '../lasting-ports.ts';
 import { RedisProxy } from './redis-proxy.ts';
 
 /** Enough for a standby to get a copy of what little there is here. */

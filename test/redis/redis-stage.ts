@@ -8,7 +8,7 @@ import { HOST } from '../../services/ports.ts';
 import { RedisLink } from '../../src/redis/redis-link.ts';
 import { REDIS_DEFAULTS, type RedisSettings } from '../../src/redis/redis-settings.ts';
 import { CuttingProxy } from '../faults/cutting-proxy.ts';
-import { lastingPorts } from '../faults/lasting-ports.ts';
+import { lastingPorts } from '../lasting-ports.ts';
 
 /** Times at which tests need not wait long. */
 export const QUICK = {

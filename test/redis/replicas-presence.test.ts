@@ -10,7 +10,7 @@ import { randomName } from '../../src/random-name.ts';
 import { type Client, TcpClient, WsClient } from '../e2e/clients.ts';
 import { type GatewayProcess, startGateway, temporaryDirectory, UNLIMITED } from '../e2e/gateway-process.ts';
 import { roomPushes, toldOf, untilPresent, untilTold } from '../e2e/stage.ts';
-import { lastingPorts } from '../faults/lasting-ports.ts';
+import { lastingPorts } from '../lasting-ports.ts';
 import { KAFKA_BROKERS } from '../services/test-services.ts';
 import { untilIt } from './presence-stage.ts';
 
