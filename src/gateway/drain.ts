@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Session } from './session.ts';
 import type { SessionRegistry } from './session-registry.ts';
 
@@ -67,9 +66,14 @@ export class Drain {
     while (!isOver()) {
       const leftMs = atMs - performance.now();
       if (leftMs < STEP_MS_MIN) return;
-      const woken = new AbortController();
-      this.#waiting = { isOver, wake: () => woken.abort() };
-      await sleep(leftMs, undefined, { signal: woken.signal }).catch(() => {});
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, leftMs);
+        const wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        this.#waiting = { isOver, wake };
+      });
       this.#waiting = null;
     }
   }
