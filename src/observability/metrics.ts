@@ -31,6 +31,7 @@ export interface MetricSources {
         readonly batches: Readonly<Record<string, number>>;
         readonly tailRestarts: number;
         readonly skewMs: number;
+        readonly lanesBusy: number;
         readonly producersDropped: number;
         readonly producersDroppedMax: number;
         readonly scans: Readonly<Record<string, number>>;
@@ -114,6 +115,10 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   signalPushes: ({ tally }) => tally.signalPushes,
   signalsShed: ({ tally }) => tally.signalsShed,
   presencePushes: ({ gateway }) => gateway.feed.pushCount,
+  resumes: ({ tally }) =>
+    Object.entries(tally.resumes).flatMap(([source, outcomes]) =>
+      Object.entries(outcomes).map(([outcome, value]) => ({ labels: { source, outcome }, value })),
+    ),
   bytesReceived: ({ tally }) => tally.bytesReceived,
   bytesSent: ({ gateway }) => gateway.flusher.bytesFlushed,
   connectionsAccepted: ({ tally }) => tally.connections,
@@ -166,6 +171,7 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   logClockSkew: ({ figures }) => (figures?.().skewMs ?? 0) / 1000,
   logScansRunning: ({ figures }) => figures?.().scansRunning ?? 0,
   logScansRunningMax: ({ figures }) => figures?.().scansMax ?? 0,
+  logLanesBusy: ({ figures }) => figures?.().lanesBusy ?? 0,
   logProducersDropped: ({ figures }) => figures?.().producersDropped ?? 0,
   logProducersDroppedMax: ({ figures }) => figures?.().producersDroppedMax ?? 0,
   historyReads: ({ history }) => history?.().reads ?? noneOf(METRICS.historyReads.labels.result),
@@ -219,6 +225,7 @@ const DISTRIBUTIONS: { readonly [Key in KeysOfType<'histogram'>]: (tally: Tally)
   join: (tally) => [{ distribution: tally.join }],
   apiRequest: (tally) => tally.api.map(({ call, took }) => ({ label: `call="${call}"`, distribution: took })),
   probe: (tally) => [{ distribution: tally.probe }],
+  presenceChanges: (tally) => [{ distribution: tally.presenceChanges }],
   redisCall: (tally) =>
     Object.entries(tally.redisCalls).map(([call, distribution]) => ({ label: `call="${call}"`, distribution })),
 };
@@ -291,7 +298,7 @@ function writeHistogram({ name, help }: MetricEntry, distributions: Distribution
       count += distribution.counts[i] ?? 0;
       lines.push(`${name}_bucket{${head}le="${bound}"} ${count}`);
     }
-    lines.push(`${name}_sum${braces} ${distribution.sumSeconds}`, `${name}_count${braces} ${count}`);
+    lines.push(`${name}_sum${braces} ${distribution.sum}`, `${name}_count${braces} ${count}`);
   }
   return `${lines.join('\n')}\n`;
 }
