@@ -27,12 +27,14 @@ import { CountedVerifier } from './observability/counted-verifier.ts';
 import { DeliveryProbe } from './observability/delivery-probe.ts';
 import { Metrics } from './observability/metrics.ts';
 import { Tally } from './observability/tally.ts';
+import { openDashboard } from './open-dashboard.ts';
 import { openHistory } from './open-history.ts';
 import { openLog } from './open-log.ts';
 import { openPeers } from './open-peers.ts';
 import { openPresence } from './open-presence.ts';
 import { openRedis } from './open-redis.ts';
 import { BOUNDS } from './protocol/bounds.ts';
+import { randomName } from './random-name.ts';
 import { TcpServer } from './tcp/tcp-server.ts';
 import { Certificate } from './tls.ts';
 import { VERSION } from './version.ts';
@@ -75,7 +77,9 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const presence = await openPresence(config, redis, logger);
   const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS, stepMsMax: WHEEL_STEP_MS_MAX });
   const tally = new Tally();
-  const { peers, figures: peerFigures } = await openPeers(config, redis, logger);
+  // Of this process, among others of the same name too.
+  const id = randomName(12, 'base64url');
+  const { peers, exchange, figures: peerFigures } = await openPeers(config, redis, id, logger);
   if (redis !== null) redis.onAnswered = (kind, ms) => tally.redisCalls[kind].observeMs(ms);
   const gateway = new Gateway(
     { log, presence: presence.store, isPresenceShared: redis !== null, peers },
@@ -127,6 +131,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     presence: presence.figures,
     peers: peerFigures,
     keySet: keys instanceof RemoteKeySet ? keys : null,
+    dashboard: () => dashboard.figures(),
     bounds: {
       ...{
         connectionsMax,
@@ -139,8 +144,19 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
       lingeringMax: connectionsMax,
     },
   });
+  const hasKafka = config.kafkaBrokers.length > 0;
+  const dashboard = await openDashboard(
+    config,
+    {
+      ...{ metrics, exchange, hub: gateway.hub },
+      identity: { id, node: config.nodeId, hasRedis: redis !== null, hasKafka, partitions: log.partitions },
+      // Names of rooms are told to whoever may read what is said in them.
+      showsRooms: config.apiKeys.length > 0 || apiKeyNeeded(config) === null,
+    },
+    logger,
+  );
   const internalServer = createInternalServer(
-    { health, api: new CountedService(api, tally), delivery: probe, metrics },
+    { health, api: new CountedService(api, tally), dashboard: dashboard.service, delivery: probe, metrics },
     logger,
   );
   certificate?.watch((pair) => {
@@ -164,15 +180,15 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
       const leftMs = () => Math.max(deadlineMs - performance.now(), 0);
       gateway.leave();
       // Of one process by itself there is nobody to go to: the sooner it has ended, the sooner it is back.
-      const hasOthers = config.kafkaBrokers.length > 0;
-      if (hasOthers) await sleep(Math.min(config.drainNoticeMs, config.drainMs / 2));
+      if (hasKafka) await sleep(Math.min(config.drainNoticeMs, config.drainMs / 2));
       publicServer.close();
       tcpServer.close();
-      await gateway.drain(leftMs(), hasOthers ? leftMs() * SPREAD_SHARE : 0);
+      await gateway.drain(leftMs(), hasKafka ? leftMs() * SPREAD_SHARE : 0);
       probe.stop();
       await api.settled(leftMs());
       await gateway.whenEmpty(CLOSE_TIMEOUT_MS);
       await publicServer.settled();
+      dashboard.close();
       internalServer.close();
       keys?.close();
       wheel.close();

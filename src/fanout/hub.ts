@@ -41,6 +41,12 @@ export interface HubCounts {
   readonly tailDeliver: { observeMs(ms: number): void };
 }
 
+/** Counts by room, for as long as somebody wants to know. */
+export interface RoomCounts {
+  /** Called once for a room's tick. Must not throw. */
+  count(room: string, publications: number): void;
+}
+
 /**
  * Hands publications from the log's tail to the local subscribers. A publication is encoded once for each kind
  * of message, a room's tick is framed once for each framing, and every session gets references to those bytes.
@@ -54,6 +60,8 @@ export class Hub {
   readonly #counts: HubCounts;
   /** Called when a room gets its first subscription, and when it has lost its last one. */
   readonly #onAudience: (room: string, isThere: boolean) => void;
+  /** Told what each room is given; null: nobody wants to know. */
+  roomCounts: RoomCounts | null = null;
   #dirty: Room[] = [];
   #timer: NodeJS.Timeout | NodeJS.Immediate | null = null;
   #lastTickEndedMs = 0;
@@ -75,6 +83,11 @@ export class Hub {
 
   get roomCount(): number {
     return this.#rooms.size;
+  }
+
+  /** Every room, also those that come while they are gone through. */
+  rooms(): IterableIterator<{ readonly name: string; readonly subscriptions: number }> {
+    return this.#rooms.values();
   }
 
   /** Whether a tick is to end within `tickMaxMs`. */
@@ -238,7 +251,8 @@ export class Hub {
   #count(delivered: readonly Delivered[]): void {
     const { appendDeliver, tailDeliver } = this.#counts;
     const nowMs = Date.now();
-    for (const { publications, deliveries, sinceMs } of delivered) {
+    for (const { room, publications, deliveries, sinceMs } of delivered) {
+      this.roomCounts?.count(room, publications.length);
       this.#counts.publications += publications.length;
       this.#counts.deliveries += deliveries;
       tailDeliver.observeMs(this.#lastTickEndedMs - sinceMs);
@@ -268,6 +282,7 @@ export class Hub {
 
 /** A room's tick that its live subscribers have been given. */
 interface Delivered {
+  readonly room: string;
   readonly publications: readonly Publication[];
   readonly deliveries: number;
   /** When the first of the publications came, by the monotonic clock. */
@@ -281,7 +296,7 @@ function deliver(room: Room): Delivered {
   room.pending = [];
   room.pendingBytes = 0;
   const first = publications[0];
-  if (first === undefined) return { publications, deliveries: 0, sinceMs };
+  if (first === undefined) return { room: room.name, publications, deliveries: 0, sinceMs };
   let deliveries = room.live.size * publications.length;
   const batches: Batch[] = [];
   let batch: Batch | undefined;
@@ -304,7 +319,7 @@ function deliver(room: Room): Delivered {
       deliveries -= publications.length - rest.length;
     }
   }
-  return { publications, deliveries, sinceMs };
+  return { room: room.name, publications, deliveries, sinceMs };
 }
 
 /** One room's tick in one framing; framed when the first subscriber wants it. */

@@ -12,6 +12,11 @@ export class HostRules {
     this.#origins = new Set(origins.map((origin) => origin.toLowerCase()));
   }
 
+  /** Of the port for operators, which is bound to that address: names that mean this machine. */
+  static ofInternalPort(host: string): HostRules {
+    return new HostRules(['localhost', '127.0.0.1', '[::1]', host], []);
+  }
+
   allowsHost(host: string | undefined): boolean {
     return host !== undefined && this.#hosts.has(host.replace(/:\d*$/, '').toLowerCase());
   }

@@ -28,6 +28,8 @@ export interface InternalServices {
   readonly health: Health;
   /** At `/api/`. */
   readonly api?: Service;
+  /** At `/dashboard` and below. */
+  readonly dashboard?: Service;
   readonly delivery?: Delivery;
   readonly metrics?: MetricsPage;
 }
@@ -42,7 +44,10 @@ const TIMEOUTS = {
 };
 
 /** The port for operators, balancers and backends; not for the public. */
-export function createInternalServer({ health, api, delivery, metrics }: InternalServices, logger: Logger): Server {
+export function createInternalServer(
+  { health, api, dashboard, delivery, metrics }: InternalServices,
+  logger: Logger,
+): Server {
   return createServer(TIMEOUTS, (request, response) => {
     const path = (request.url ?? '').replace(/\?.*$/, '');
     if (path === '/health/live') {
@@ -58,6 +63,8 @@ export function createInternalServer({ health, api, delivery, metrics }: Interna
       void answerMetrics(response, metrics, logger);
     } else if (path.startsWith('/api/') && api !== undefined) {
       api.handle(request, response);
+    } else if (/^\/dashboard(\/|$)/.test(path) && dashboard !== undefined) {
+      dashboard.handle(request, response);
     } else {
       answerJson(response, 404, { error: { code: 'bad_request', message: 'no such call' } });
     }

@@ -340,6 +340,18 @@ export const METRICS = {
     help: '1 from the signal to end on, else 0',
   },
   ...PRESENCE_METRICS,
+  dashboardStreams: {
+    name: 'tidegate_dashboard_streams',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Pages and programs that are told the figures of /dashboard',
+  },
+  dashboardStreamsMax: {
+    name: 'tidegate_dashboard_streams_max',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Of these, those above which more are refused',
+  },
 
   buildInfo: {
     name: 'tidegate_build_info',

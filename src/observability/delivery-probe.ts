@@ -11,6 +11,8 @@ import type { Tally } from './tally.ts';
 
 /** Who the probe records are from. */
 export const PROBE_USER = '@probe';
+/** What the names of its rooms begin with. */
+export const PROBE_ROOMS = '@probe/';
 
 export interface ProbeSettings {
   /** Milliseconds between two turns. */
@@ -192,7 +194,7 @@ export function probeRooms(partitions: number): readonly string[] {
   const rooms = new Array<string>(partitions);
   let missing = partitions;
   for (let n = 0; missing > 0; n += 1) {
-    const room = `@probe/${n}`;
+    const room = `${PROBE_ROOMS}${n}`;
     const partition = partitionOf(room, partitions);
     if (rooms[partition] !== undefined) continue;
     rooms[partition] = room;

@@ -87,6 +87,7 @@ export interface MetricSources {
   /** null: keys don't come from a URL. */
   readonly keySet: { readonly fetches: number; readonly failures: number } | null;
   readonly probe: DeliveryProbe;
+  readonly dashboard: () => { readonly streams: number; readonly streamsMax: number };
   readonly bounds: {
     readonly connectionsMax: number;
     readonly handshakesMax: number;
@@ -99,12 +100,14 @@ export interface MetricSources {
 }
 
 /** One value; or one for each value of the metric's one label; or any. */
-type Reading =
-  | number
-  | Readonly<Record<string, number>>
-  | readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
+type Reading = number | Readonly<Record<string, number>> | readonly Labelled[];
 
-type KeysOfType<Type extends MetricEntry['type']> = {
+export interface Labelled {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+export type KeysOfType<Type extends MetricEntry['type']> = {
   [Key in MetricKey]: (typeof METRICS)[Key]['type'] extends Type ? Key : never;
 }[MetricKey];
 
@@ -201,7 +204,10 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   presenceReaped: ({ presence }) => presence?.().reapedUsers ?? 0,
   presenceSwept: ({ presence }) => presence?.().sweptUsers ?? 0,
   draining: ({ gateway }) => Number(gateway.draining),
+  dashboardStreams: ({ dashboard }) => dashboard().streams,
+  dashboardStreamsMax: ({ dashboard }) => dashboard().streamsMax,
   sessions: ({ gateway }) => gateway.sessions.connectedCount,
+  statusSessions: ({ gateway }) => gateway.tracker.statusCounts,
   users: ({ gateway }) => gateway.tracker.userCount,
   devices: ({ gateway }) => gateway.tracker.deviceCount,
   rooms: ({ gateway }) => gateway.tracker.roomCount,
@@ -233,10 +239,10 @@ const DISTRIBUTIONS: { readonly [Key in KeysOfType<'histogram'>]: (tally: Tally)
 /** The page of everything that is measured, in Prometheus' text format 0.0.4: ours, and Node's own. */
 export class Metrics implements MetricsPage {
   readonly #registry = new Registry();
-  readonly #tally: Tally;
+  readonly #sources: MetricSources;
 
   constructor(sources: MetricSources) {
-    this.#tally = sources.tally;
+    this.#sources = sources;
     for (const [key, read] of Object.entries(READINGS)) {
       const entry: MetricEntry = METRICS[key as MetricKey];
       const { name, help, labels = {} } = entry;
@@ -267,9 +273,20 @@ export class Metrics implements MetricsPage {
     return this.#registry.contentType;
   }
 
+  /** What the page would say of a counter or a gauge just now, without what it takes to render it: each value with its labels. */
+  read(key: KeysOfType<'counter' | 'gauge'>): readonly Labelled[] {
+    const { labels = {} }: MetricEntry = METRICS[key];
+    return valuesOf(READINGS[key](this.#sources), Object.keys(labels));
+  }
+
+  /** The same of a histogram without a label: how many lie in each of its buckets alone, and above the last one. */
+  counts(key: 'publishAppend' | 'appendDeliver'): readonly number[] {
+    return this.#sources.tally[key].counts;
+  }
+
   async render(): Promise<string> {
     const histograms = Object.entries(DISTRIBUTIONS).map(([key, read]) =>
-      writeHistogram(METRICS[key as MetricKey], read(this.#tally)),
+      writeHistogram(METRICS[key as MetricKey], read(this.#sources.tally)),
     );
     // prom-client writes `Nan`, which the format doesn't know, as of a loop whose lag nobody has had time to measure.
     const registered = (await this.#registry.metrics()).replace(/ Nan$/gm, ' NaN');
@@ -277,9 +294,9 @@ export class Metrics implements MetricsPage {
   }
 }
 
-function valuesOf(reading: Reading, labelNames: readonly string[]) {
+function valuesOf(reading: Reading, labelNames: readonly string[]): readonly Labelled[] {
   if (typeof reading === 'number') return [{ labels: {}, value: reading }];
-  if (Array.isArray(reading)) return reading as Extract<Reading, readonly unknown[]>;
+  if (Array.isArray(reading)) return reading as readonly Labelled[];
   const [name = ''] = labelNames;
   return Object.entries(reading as Record<string, number>).map(([label, value]) => ({
     labels: { [name]: label },

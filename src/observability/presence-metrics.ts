@@ -1,3 +1,4 @@
+import { STATUSES } from '../protocol/presence-state.ts';
 import type { MetricEntry } from './metric-entry.ts';
 
 /** Who is here, and who hears of it. */
@@ -7,6 +8,13 @@ export const PRESENCE_METRICS = {
     type: 'gauge',
     signal: 'presence',
     help: 'Sessions connected here',
+  },
+  statusSessions: {
+    name: 'tidegate_status_sessions',
+    type: 'gauge',
+    signal: 'presence',
+    help: 'Sessions connected here, by what their people say of themselves',
+    labels: { status: STATUSES },
   },
   users: {
     name: 'tidegate_users',

@@ -1,6 +1,6 @@
 import type { TimerWheel } from '../limits/timer-wheel.ts';
 import { CommandError } from '../protocol/errors.ts';
-import type { Status, UserPresence } from '../protocol/presence-state.ts';
+import { STATUSES, type Status, type UserPresence } from '../protocol/presence-state.ts';
 import { excluding, includes, including, members } from './few.ts';
 import type {
   DeviceState,
@@ -53,6 +53,8 @@ export class PresenceTracker implements PresenceReplica {
   readonly #settings: TrackerSettings;
   readonly #wheel: TimerWheel;
   readonly #users = new Map<string, TrackedUser>();
+  /** Connected sessions by status. */
+  readonly #statuses = Object.fromEntries(STATUSES.map((status) => [status, 0])) as Record<Status, number>;
   #devices = 0;
   /** By room: users seen in it. */
   readonly #seen = new Map<string, number>();
@@ -99,6 +101,11 @@ export class PresenceTracker implements PresenceReplica {
     return this.#seen.size;
   }
 
+  /** Sessions by what their people say of themselves; without those that linger. */
+  get statusCounts(): Readonly<Record<Status, number>> {
+    return this.#statuses;
+  }
+
   get lingeringCount(): number {
     return this.#lingering.size;
   }
@@ -128,6 +135,7 @@ export class PresenceTracker implements PresenceReplica {
       tracked.goOnWith(before.status, before.text, before.statusMs);
     }
     user.sessions = including(user.sessions, tracked);
+    this.#statuses[tracked.status] += 1;
     this.#tellSession(tracked);
     return tracked;
   }
@@ -166,6 +174,8 @@ export class PresenceTracker implements PresenceReplica {
   /** Has no effect on a session that has ended. */
   setStatus(tracked: TrackedSession, status: Status, text: string | undefined): void {
     if (tracked.endedMs > 0) return;
+    this.#statuses[tracked.status] -= 1;
+    this.#statuses[status] += 1;
     tracked.status = status;
     tracked.text = text;
     // Later than the one that it replaces, or took over from the device's last session, whatever the clock says.
@@ -180,6 +190,7 @@ export class PresenceTracker implements PresenceReplica {
   ended(tracked: TrackedSession, isLeaving: boolean): void {
     if (tracked.endedMs > 0) return;
     tracked.endedMs = Date.now();
+    this.#statuses[tracked.status] -= 1;
     const { graceMs, lingeringPerUserMax, lingeringMax } = this.#settings;
     if (isLeaving) {
       // Who leaves also leaves where an earlier connection of the same device still lingers.

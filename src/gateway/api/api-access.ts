@@ -1,7 +1,7 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { CommandError } from '../../protocol/errors.ts';
 import { HostRules } from '../host-rules.ts';
+import { ApiKeys } from './api-keys.ts';
 
 export interface ApiAccessSettings {
   readonly keys: readonly string[];
@@ -13,22 +13,20 @@ export interface ApiAccessSettings {
 
 /** Who may call the server API: whoever shows one of the keys, or, on a laptop without keys, its own programs. */
 export class ApiAccess {
-  readonly #digests: readonly Buffer[];
+  readonly #keys: ApiKeys;
   readonly #keyNeeded: string | null;
   readonly #hosts: HostRules;
 
   constructor({ keys, keyNeeded, host }: ApiAccessSettings) {
-    this.#digests = keys.map((key) => digest(Buffer.from(key)));
+    this.#keys = new ApiKeys(keys);
     this.#keyNeeded = keyNeeded;
-    this.#hosts = new HostRules(['localhost', '127.0.0.1', '[::1]', host], []);
+    this.#hosts = HostRules.ofInternalPort(host);
   }
 
   /** @throws CommandError `unauthorized` or `forbidden` */
   require(headers: IncomingHttpHeaders): void {
-    if (this.#digests.length > 0) {
-      if (!this.#isKey(headers.authorization)) {
-        throw new CommandError('unauthorized', 'needs "Authorization: Bearer" with a key of TIDEGATE_API_KEYS');
-      }
+    if (this.#keys.areSet) {
+      this.#keys.require(headers.authorization);
       return;
     }
     if (this.#keyNeeded !== null) throw new CommandError('unauthorized', this.#keyNeeded);
@@ -41,19 +39,4 @@ export class ApiAccess {
       );
     }
   }
-
-  /** Takes the same time whichever key it is, or none: what is compared says nothing of how much of a key is right. */
-  #isKey(authorization: string | undefined): boolean {
-    const given = /^Bearer +(.+)$/i.exec(authorization ?? '')?.[1];
-    if (given === undefined) return false;
-    // Headers are read as Latin-1: these are the bytes that were sent.
-    const shown = digest(Buffer.from(given, 'latin1'));
-    let isKnown = false;
-    for (const known of this.#digests) if (timingSafeEqual(known, shown)) isKnown = true;
-    return isKnown;
-  }
-}
-
-function digest(bytes: Buffer): Buffer {
-  return createHash('sha256').update(bytes).digest();
 }
