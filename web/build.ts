@@ -1,20 +1,22 @@
-// Fills dist/web with what the gateway serves to browsers.
+// Fills dist/web and dist/dashboard with what the gateway serves to browsers.
 
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { bundleAll } from './bundle.ts';
+import { bundleAll, bundleDashboard, type WebFile } from './bundle.ts';
 
-const folder = new URL('../dist/web/', import.meta.url);
+fill(new URL('../dist/web/', import.meta.url), await bundleAll());
+fill(new URL('../dist/dashboard/', import.meta.url), await bundleDashboard());
 
-const files = await bundleAll();
-mkdirSync(folder, { recursive: true });
-for (const { name, bytes } of files) {
-  // Renamed, so that a gateway that starts meanwhile reads the old file or the new one. It serves no `.tmp`.
-  const temporary = new URL(`${name}.${process.pid}.tmp`, folder);
-  writeFileSync(temporary, bytes);
-  renameSync(temporary, new URL(name, folder));
-}
-const names = files.map(({ name }) => name);
-for (const name of readdirSync(folder)) {
-  // The temporary files of another build are its own business.
-  if (!names.includes(name) && !name.endsWith('.tmp')) rmSync(new URL(name, folder));
+function fill(folder: URL, files: readonly WebFile[]): void {
+  mkdirSync(folder, { recursive: true });
+  for (const { name, bytes } of files) {
+    // Renamed, so that a gateway that starts meanwhile reads the old file or the new one. It serves no `.tmp`.
+    const temporary = new URL(`${name}.${process.pid}.tmp`, folder);
+    writeFileSync(temporary, bytes);
+    renameSync(temporary, new URL(name, folder));
+  }
+  const names = files.map(({ name }) => name);
+  for (const name of readdirSync(folder)) {
+    // The temporary files of another build are its own business.
+    if (!names.includes(name) && !name.endsWith('.tmp')) rmSync(new URL(name, folder));
+  }
 }

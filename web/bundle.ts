@@ -47,7 +47,7 @@ export function bundleClient(): Promise<WebFile> {
   return bundle('client.js', { entryPoints: [CLIENT] });
 }
 
-/** Every file of dist/web. @throws what esbuild has to say, warnings too. */
+/** Every file of dist/web, which the public port serves. @throws what esbuild has to say, warnings too. */
 export function bundleAll(): Promise<WebFile[]> {
   return Promise.all([
     bundleClient(),
@@ -56,6 +56,18 @@ export function bundleAll(): Promise<WebFile[]> {
     bundle('sw.js', { entryPoints: ['web/sw.ts'], format: 'iife' }),
     bundle('chat.css', { entryPoints: ['web/chat.css'] }),
     copy('index.html'),
+    copy('icon.svg'),
+  ]);
+}
+
+/** Every file of dist/dashboard, which the internal port serves. @throws what esbuild has to say, warnings too. */
+export async function bundleDashboard(): Promise<WebFile[]> {
+  const license = await readFile(`${ROOT}node_modules/uplot/LICENSE`, 'utf8');
+  const banner = { js: `/*! uPlot is in here:\n${license.trim()}\n*/` };
+  return Promise.all([
+    bundle('dashboard.js', { entryPoints: ['web/dashboard/dashboard.ts'], banner }),
+    bundle('dashboard.css', { entryPoints: ['web/dashboard/dashboard.css'] }),
+    copy('index.html', 'dashboard/'),
     copy('icon.svg'),
   ]);
 }
@@ -72,6 +84,6 @@ async function bundle(name: string, options: BuildOptions): Promise<WebFile> {
   return { name, bytes: file.contents };
 }
 
-async function copy(name: string): Promise<WebFile> {
-  return { name, bytes: await readFile(new URL(name, import.meta.url)) };
+async function copy(name: string, folder = './'): Promise<WebFile> {
+  return { name, bytes: await readFile(new URL(`${folder}${name}`, import.meta.url)) };
 }

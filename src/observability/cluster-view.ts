@@ -1,5 +1,6 @@
-import { type Figures, writeFigures } from './figures.ts';
+import type { Figures, Reach, View } from './figures.ts';
 import type { FiguresExchange } from './figures-exchange.ts';
+import { writeFigures } from './figures-text.ts';
 
 export interface ClusterViewSettings {
   /** Milliseconds between two views, and between what replicas tell while somebody looks. */
@@ -15,29 +16,6 @@ export interface ClusterViewSettings {
 }
 
 export const CLUSTER_VIEW_DEFAULTS = { intervalMs: 1_000, forgetMs: 30_000, replicasMax: 63 } as const;
-
-/** What a view has of the other replicas: there are none; they are heard; not just now; or never, as nothing is shared. */
-export type Reach = 'alone' | 'heard' | 'unheard' | 'unshared';
-
-/** One line of a view, as JSON. */
-export interface View {
-  /** Milliseconds since 1970. */
-  readonly atMs: number;
-  /** Of the replica that says it. */
-  readonly id: string;
-  readonly reach: Reach;
-  readonly showsRooms: boolean;
-  /** Replicas heard of lately that are not among those below, as there are too many. */
-  readonly omitted: number;
-  /** The one that says it first. */
-  readonly replicas: readonly ViewedReplica[];
-}
-
-export interface ViewedReplica {
-  /** Milliseconds since it has told this. */
-  readonly ageMs: number;
-  readonly figures: Figures;
-}
 
 interface Told {
   readonly id: string;
@@ -179,7 +157,10 @@ export class ClusterView {
     const replicas = [{ json: this.#jsonOf(own), atMs: nowMs }, ...this.#others.values()].map(
       ({ json, atMs }) => `{"ageMs":${Math.round(nowMs - atMs)},"figures":${json}}`,
     );
-    const head = { atMs: Date.now(), id: own.id, reach: this.#reach, showsRooms, omitted: this.#omitted.size };
+    const head: Omit<View, 'replicas'> = {
+      ...{ atMs: Date.now(), reach: this.#reach },
+      ...{ showsRooms, omitted: this.#omitted.size },
+    };
     return Buffer.from(`${JSON.stringify(head).slice(0, -1)},"replicas":[${replicas.join(',')}]}\n`);
   }
 

@@ -1,6 +1,7 @@
 import { type EventLoopUtilization, type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { VERSION } from '../version.ts';
-import { BUCKETS, type Figures, LABELLED, lagging, NAME_CHARACTERS_MAX, NUMBERS } from './figures.ts';
+import { BUCKETS, type Figures, LABELLED, NUMBERS } from './figures.ts';
+import { lagging, NAME_CHARACTERS_MAX } from './figures-text.ts';
 import type { Labelled, Metrics } from './metrics.ts';
 import type { TopRooms } from './top-rooms.ts';
 

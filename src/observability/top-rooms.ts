@@ -1,14 +1,6 @@
 import type { Hub, RoomCounts } from '../fanout/hub.ts';
 import { PROBE_ROOMS } from './delivery-probe.ts';
-
-/** A room with what it has on this replica. */
-export interface TopRoom {
-  readonly room: string;
-  /** Sessions that have joined it. */
-  readonly members: number;
-  /** Publications a second since the last reading. */
-  readonly perSecond: number;
-}
+import type { TopRoom } from './figures.ts';
 
 /** Rooms of each kind in a reading: those with the most members, and those with the most publications. */
 const TOP = 12;

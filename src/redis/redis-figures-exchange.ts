@@ -1,5 +1,6 @@
-import { type Figures, readFigures, writeFigures } from '../observability/figures.ts';
+import type { Figures } from '../observability/figures.ts';
 import type { FiguresExchange, FiguresListener } from '../observability/figures-exchange.ts';
+import { readFigures, writeFigures } from '../observability/figures-text.ts';
 import type { RedisLink } from './redis-link.ts';
 import { RedisUnavailableError } from './redis-unavailable-error.ts';
 
