@@ -11,6 +11,7 @@ const ON_ONE_ENGINE = [
   'test/e2e/{api,api-access,auth,openapi,client-docs,client-tokens,text-mode}.test.ts',
   'test/e2e/{presence,grace,client-presence,client-process,client-rooms,process}.test.ts',
   'test/e2e/cli-chat{,-restart,-terminal}.test.ts',
+  'test/e2e/dashboard.test.ts',
   'test/e2e/page-{accessibility,direct,history,offline,presence,rooms}.test.ts',
   'test/faults/{client-reconnects,kill}.test.ts',
   'test/faults/{backup,bit-flip,damage,data-directory,disk-full,embedded-disk-full,power-cut,retention,slow-disk,sync-faults}.test.ts',
@@ -25,7 +26,7 @@ const ON_ONE_ENGINE = [
  * - auth, client-tokens, api-access, openapi, http, page-safety: who may come, and what a port answers, is asked of one
  *   process, and nothing of it is shared;
  * - bad-input, bounds, limits, heartbeat, vanished-peer, hostile: bounds of sessions and of a process;
- * - metrics, logs, delivery, process: what a process tells of itself, and how it starts and ends;
+ * - metrics, dashboard, logs, delivery, process: what a process tells of itself, and how it starts and ends;
  * - page-rooms, page-direct, page-offline, page-accessibility: what a page makes of what it is told, and its looks;
  * - the other faults: the embedded log and its disk, whose part test/kafka has for Kafka.
  */

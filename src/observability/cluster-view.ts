@@ -68,12 +68,12 @@ export class ClusterView {
   watch(onView: (view: Buffer) => void): () => void {
     if (this.#closed) return () => {};
     this.#watchers.add(onView);
+    onView(this.#write());
     if (this.#ticking === null) {
       this.#exchange?.setLooking(true);
       this.#ticking = setInterval(() => this.#tick(), this.#settings.intervalMs);
       this.#exchange?.look();
     }
-    onView(this.#write());
     return () => {
       this.#watchers.delete(onView);
       if (this.#watchers.size === 0) this.#stopLooking();

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest';
 import { TimerWheel } from '../../../src/limits/timer-wheel.ts';
 import type {
   PresenceBatch,
@@ -849,4 +849,28 @@ describe('close', () => {
     wheel.close();
     expect(vi.getTimerCount()).toBe(0);
   });
+});
+
+test('sessions are counted by their status for as long as they are connected', async () => {
+  const tracker = newTracker();
+  const counts = () => ({ ...tracker.statusCounts });
+  const phone = tracker.connected('ann', 'phone', 's1');
+  const tv = tracker.connected('ann', 'tv', 's2');
+  expect(counts()).toEqual({ online: 2, away: 0, dnd: 0 });
+  tracker.setStatus(phone, 'dnd', 'busy');
+  tracker.setStatus(phone, 'dnd', undefined);
+  tracker.setStatus(tv, 'away', undefined);
+  expect(counts()).toEqual({ online: 0, away: 1, dnd: 1 });
+  tracker.ended(phone, false);
+  tracker.ended(phone, true);
+  tracker.setStatus(phone, 'online', undefined);
+  expect(counts()).toEqual({ online: 0, away: 1, dnd: 0 });
+  // It goes on with the status that it had.
+  const again = tracker.connected('ann', 'phone', 's3');
+  tracker.connected('bob', 'desk', 's4', { device: 'desk', status: 'away', atMs: Date.now(), isConnected: false });
+  expect(counts()).toEqual({ online: 0, away: 2, dnd: 1 });
+  tracker.ended(again, true);
+  tracker.ended(tv, false);
+  await pass(SETTINGS.graceMs + LATE_MS);
+  expect(counts()).toEqual({ online: 0, away: 1, dnd: 0 });
 });
