@@ -25,7 +25,7 @@ export const VARIABLES = {
   httpPort: port('TIDEGATE_HTTP_PORT', 8080, 'WebSocket at /ws, chat page at /; 0 picks a free port'),
   tcpPort: port('TIDEGATE_TCP_PORT', 7000, 'raw TCP; 0 picks a free port'),
   internalHost: text('TIDEGATE_INTERNAL_HOST', '127.0.0.1', 'address of the internal port'),
-  internalPort: port('TIDEGATE_INTERNAL_PORT', 9100, 'health, metrics and server API; 0 picks a free port'),
+  internalPort: port('TIDEGATE_INTERNAL_PORT', 9100, 'health, metrics, dashboard and server API; 0 picks a free port'),
   tlsCert: optionalText('TIDEGATE_TLS_CERT', 'PEM file: with TIDEGATE_TLS_KEY, TLS on both public ports'),
   tlsKey: optionalText('TIDEGATE_TLS_KEY', 'PEM file'),
   origins: list('TIDEGATE_ORIGINS', 'origins of pages that may connect besides the own one, comma-separated'),

@@ -134,11 +134,10 @@ describe.skipIf(isBrowserMissing)('the dashboard', () => {
     });
     expect(await panel(page, 'Sessions by replica')).toEqual({ 'pier-1': `${value('sessions')} ` });
     const meter = (name: string) => page.locator(`[data-bound=${name}] .used`).textContent();
-    const dedupe = [value('dedupe_entries'), value('dedupe_entries_max')].map((each) => each.toLocaleString('en'));
-    expect(await meter('dedupeEntries')).toBe(dedupe.join(' of '));
-    expect(await meter('connections')).toBe(
-      `${value('connections')} of ${value('connections_max').toLocaleString('en')}`,
-    );
+    const bound = (name: string) =>
+      `${value(name).toLocaleString('en')} of ${value(`${name}_max`).toLocaleString('en', { notation: 'compact' })}`;
+    expect(await meter('dedupeEntries')).toBe(bound('dedupe_entries'));
+    expect(await meter('connections')).toBe(bound('connections'));
     expect((await rows(page, '#replica-rows'))[0]).toMatch(
       `pier-1 | serving | ${value('sessions')} | ${value('users')} | ${value('rooms')} | `,
     );

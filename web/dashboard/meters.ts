@@ -1,7 +1,7 @@
 import type { NumberKey } from '../../src/observability/figures.ts';
 import { make, setText } from '../dom.ts';
 import type { Scope } from './scope.ts';
-import { bytes, count, type Unit } from './units.ts';
+import { bytes, compact, count, type Unit } from './units.ts';
 
 interface Bound {
   readonly label: string;
@@ -55,7 +55,7 @@ export class Meters {
       bar.className = `bar ${share >= FULL ? 'full' : share >= HIGH ? 'high' : ''}`;
       bar.setAttribute('aria-valuenow', `${used}`);
       bar.setAttribute('aria-valuemax', `${most}`);
-      const text = `${bound.unit(used)} of ${bound.unit(most)}`;
+      const text = `${bound.unit(used)} of ${bound.unit === count ? compact(most) : bound.unit(most)}`;
       bar.setAttribute('aria-valuetext', text);
       setText(words, text);
       row.title = scope.replicas.length > 1 ? `of ${node}` : '';

@@ -20,7 +20,6 @@ export interface PanelLook {
   readonly isWhole: boolean;
 }
 
-const HEIGHT_PX = 132;
 /** Of a page that was just opened. */
 const SPAN_SECONDS_MIN = 30;
 const AXIS_PX = 52;
@@ -35,6 +34,12 @@ const STEPS = Array.from({ length: 18 }, (_, i) => 10 ** (i - 4)).flatMap((power
 const WHOLE_STEPS = STEPS.filter((step) => step >= 1);
 
 const cursors = uPlot.sync('dashboard');
+
+/** The clock at each tick, but for one so near to the end that it would be cut off. */
+function moments({ scales }: uPlot, ticks: readonly number[]): string[] {
+  const { min = 0, max = 0 } = scales.x ?? {};
+  return ticks.map((tick) => (tick > max - (max - min) / 12 ? '' : CLOCK.format(tick * 1_000)));
+}
 
 /** A tick's words, shorter: `5.00 ms` is `5 ms`, and that rates are such is said above. */
 function scaleWords(words: string): string {
@@ -103,7 +108,7 @@ export class Panel {
   }
 
   #draw(): void {
-    if (this.#plot === null && this.#canvas.clientWidth > 0) this.#plot = this.#create();
+    if (this.#plot === null && this.#size.width > 0) this.#plot = this.#create();
     this.#plot?.setData([[...this.#times], ...this.#lines.map(({ values }) => [...values])], false);
     const end = this.#times.at(-1) ?? Date.now() / 1_000;
     const begin = Math.min(this.#times[0] ?? end, end - SPAN_SECONDS_MIN);
@@ -132,8 +137,7 @@ export class Panel {
     };
     return new uPlot(
       {
-        width: this.#canvas.clientWidth,
-        height: HEIGHT_PX,
+        ...this.#size,
         legend: { show: false },
         padding: [8, 4, 0, 0],
         cursor: { y: false, sync: { key: cursors.key }, drag: { x: false, y: false }, points: { size: 6 } },
@@ -143,7 +147,7 @@ export class Panel {
           y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] },
         },
         axes: [
-          { ...axis, space: 70, size: 24, values: (_, ticks) => ticks.map((tick) => CLOCK.format(tick * 1_000)) },
+          { ...axis, space: 70, size: 24, values: moments },
           {
             ...axis,
             space: 32,
@@ -176,9 +180,14 @@ export class Panel {
   }
 
   #resize(): void {
-    const width = this.#canvas.clientWidth;
-    if (width === 0) return;
+    const size = this.#size;
+    if (size.width === 0) return;
     if (this.#plot === null) this.#draw();
-    else this.#plot.setSize({ width, height: HEIGHT_PX });
+    else this.#plot.setSize(size);
+  }
+
+  /** As much as the panel has room for. */
+  get #size(): { readonly width: number; readonly height: number } {
+    return { width: this.#canvas.clientWidth, height: this.#canvas.clientHeight };
   }
 }

@@ -50,8 +50,9 @@ class Person {
   }
 }
 
-async function picture(port: number, name: string, width: number, colorScheme: 'light' | 'dark') {
-  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme, locale: 'en-GB' });
+async function picture(port: number, name: string, colorScheme: 'light' | 'dark') {
+  const viewport = { width: 1_280, height: 900 };
+  const context = await browser.newContext({ viewport, colorScheme, locale: 'en-GB' });
   const page = await context.newPage();
   await page.goto(`http://127.0.0.1:${port}/dashboard`);
   await page
@@ -84,11 +85,7 @@ try {
     gateways.push(await startGateway(directory.path, { env: { ...env, TIDEGATE_NODE_ID: node } }));
   }
   const port = gateways[0]?.ports.internal ?? 0;
-  const pictures = [
-    await picture(port, 'dashboard-light', 1_440, 'light'),
-    await picture(port, 'dashboard-dark', 1_440, 'dark'),
-    await picture(port, 'dashboard-phone', 390, 'light'),
-  ];
+  const pictures = [await picture(port, 'dashboard-light', 'light'), await picture(port, 'dashboard-dark', 'dark')];
   const endsMs = performance.now() + TALK_MS;
   for (let step = 0; performance.now() < endsMs; step += 1) {
     const gateway = gateways[[0, 0, 0, 1, 1, 2][step % 6] ?? 0];

@@ -1,4 +1,5 @@
 const WHOLE = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+const COMPACT = new Intl.NumberFormat('en', { notation: 'compact' });
 const NOTHING = '–';
 
 /** Writes a value with its unit; what is not known is a dash. */
@@ -6,6 +7,9 @@ export type Unit = (value: number | null) => string;
 
 /** Exactly. */
 export const count: Unit = (value) => (value === null ? NOTHING : WHOLE.format(value));
+
+/** About, as `3M`. */
+export const compact: Unit = (value) => (value === null ? NOTHING : COMPACT.format(value));
 
 export const perSecond: Unit = (value) => (value === null ? NOTHING : `${short(value)}/s`);
 
@@ -19,8 +23,6 @@ export const milliseconds: Unit = (value) => {
 };
 
 export const processors: Unit = (value) => (value === null ? NOTHING : `${value.toFixed(2)}`);
-
-export const percent: Unit = (value) => (value === null ? NOTHING : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`);
 
 /** As `3 d`, `2 h`, `5 min` or `12 s`. */
 export function duration(ms: number): string {

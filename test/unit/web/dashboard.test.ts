@@ -9,7 +9,7 @@ import { quantile } from '../../../web/dashboard/quantile.ts';
 import { Rooms } from '../../../web/dashboard/rooms.ts';
 import { type Replica, Scope } from '../../../web/dashboard/scope.ts';
 import { Track } from '../../../web/dashboard/track.ts';
-import { bytes, count, duration, milliseconds, percent, perSecond } from '../../../web/dashboard/units.ts';
+import { bytes, compact, count, duration, milliseconds, perSecond } from '../../../web/dashboard/units.ts';
 import { someFigures } from '../observability/some-figures.ts';
 
 const SCRIPT_GZIP_BYTES_MAX = 40_960;
@@ -220,9 +220,9 @@ describe('rooms', () => {
 
 test('values are written with their units', () => {
   expect([count(1_234_567), count(0), count(null)]).toEqual(['1,234,567', '0', '–']);
+  expect([compact(3_000_000), compact(1_024)]).toEqual(['3M', '1K']);
   expect([perSecond(0.123), perSecond(12.34), perSecond(1_234.5)]).toEqual(['0.12/s', '12.3/s', '1,235/s']);
   expect([bytes(999), bytes(1_500), bytes(2_500_000_000)]).toEqual(['999 B', '1.50 kB', '2.50 GB']);
   expect([milliseconds(0.25), milliseconds(2_500), milliseconds(null)]).toEqual(['0.25 ms', '2.50 s', '–']);
-  expect([percent(0.05), percent(0.5)]).toEqual(['5.0 %', '50 %']);
   expect([1_000, 90_000, 7_200_000, 200_000_000].map(duration)).toEqual(['1 s', '1 min', '2 h', '2 d']);
 });
