@@ -2,7 +2,7 @@
 
 /** Counters and gauges without a label, as the catalogue names them. */
 export const NUMBERS = [
-  ...(['publications', 'deliveries', 'bytesReceived', 'bytesSent', 'floodHeld'] as const),
+  ...(['deliveries', 'bytesReceived', 'bytesSent'] as const),
   ...(['connections', 'connectionsMax', 'handshakes', 'handshakesMax', 'lingering', 'lingeringMax'] as const),
   ...(['appendQueue', 'appendQueueMax', 'appendQueueBytes', 'appendQueueBytesMax'] as const),
   ...(['unsharedBytes', 'unsharedBytesMax', 'inboxBytes', 'inboxBytesMax', 'logReads', 'logReadsMax'] as const),

@@ -1,8 +1,10 @@
 import { Redis } from 'ioredis';
+import type { Browser } from 'playwright-core';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Figures, View } from '../../src/observability/figures.ts';
 import { writeFigures } from '../../src/observability/figures-text.ts';
 import { randomName } from '../../src/random-name.ts';
+import { isBrowserMissing, startBrowser } from '../e2e/browser.ts';
 import { TcpClient } from '../e2e/clients.ts';
 import { type GatewayProcess, startGateway, temporaryDirectory } from '../e2e/gateway-process.ts';
 import { scrape } from '../e2e/metrics-page.ts';
@@ -50,7 +52,7 @@ class Onlooker {
 }
 
 const PATIENCE = { timeout: 15_000, interval: 50 };
-const isMissing = KAFKA_BROKERS === undefined || REDIS_URL === undefined;
+const isMissing = KAFKA_BROKERS === undefined || REDIS_URL === undefined || isBrowserMissing;
 
 describe.skipIf(isMissing && !process.env.CI)('the figures of two replicas', () => {
   const prefix = `figures-${randomName(4, 'hex')}`;
@@ -58,6 +60,7 @@ describe.skipIf(isMissing && !process.env.CI)('the figures of two replicas', () 
   let one: GatewayProcess;
   let two: GatewayProcess;
   let redis: Redis;
+  let browser: Browser;
   const clients: TcpClient[] = [];
   const onlookers: Onlooker[] = [];
 
@@ -73,13 +76,14 @@ describe.skipIf(isMissing && !process.env.CI)('the figures of two replicas', () 
       TIDEGATE_PROBE_MS: '3600000',
     };
     const start = (node: string) => startGateway(directory.path, { env: { ...env, TIDEGATE_NODE_ID: node } });
-    [one, two] = await Promise.all([start('one'), start('two')]);
+    [one, two, browser] = await Promise.all([start('one'), start('two'), startBrowser()]);
   });
 
   afterEach(async () => {
     for (const onlooker of onlookers.splice(0)) onlooker.stop();
     for (const client of clients.splice(0)) client.close();
     redis.disconnect();
+    await browser?.close();
     await Promise.all([one?.stop('SIGKILL'), two?.stop('SIGKILL')]);
     await directory.remove();
   });
@@ -142,12 +146,33 @@ describe.skipIf(isMissing && !process.env.CI)('the figures of two replicas', () 
     await redis.publish(key('f'), writeFigures(strange));
     await vi.waitFor(() => expect(watchers[0]?.of('three')).toEqual({ v: 1, ...strange }), PATIENCE);
 
+    const page = await browser.newPage();
+    await page.goto(`http://127.0.0.1:${one.ports.internal}/dashboard`);
+    const row = (node: string) => page.locator(`#replica-rows tr[data-node=${node}]`);
+    const cells = async (node: string) => (await row(node).locator('td').allTextContents()).slice(0, 2);
+    const statuses = () => page.locator('#sessions-panels dd b').allTextContents();
+    await expect
+      .poll(async () => [await cells('one'), await cells('two')], PATIENCE)
+      .toEqual([
+        ['serving', '1'],
+        ['serving', '2'],
+      ]);
+    // Online on both, once the strange one is gone, and then on the one that is chosen.
+    await expect.poll(async () => (await statuses())[0], PATIENCE).toBe('3');
+    await row('two').getByRole('button').click();
+    expect((await statuses())[0]).toBe('2');
+    expect(await page.locator('#scope option:checked').textContent()).toBe('two');
+    await row('two').getByRole('button').click();
+
     await two.stop('SIGKILL');
+    await expect.poll(async () => (await cells('two'))[0], PATIENCE).toMatch(/^gone, heard \d+ s ago$/);
+    await expect.poll(async () => (await statuses())[0], PATIENCE).toBe('1');
     const [watcher] = watchers;
-    await vi.waitFor(() => expect(watcher?.ageMs('two')).toBeGreaterThan(3_000), PATIENCE);
+    expect(watcher?.ageMs('two')).toBeGreaterThan(3_000);
     expect([watcher?.ageMs('one'), watcher?.newest.reach]).toEqual([0, 'heard']);
 
     watcher?.stop();
+    await page.close();
     await vi.waitFor(async () => expect(await numSub()).toBe(0), PATIENCE);
     await vi.waitFor(async () => expect((await scrape(one)).value('dashboard_streams')).toBe(0), PATIENCE);
   });

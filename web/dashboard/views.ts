@@ -13,7 +13,7 @@ export interface ViewsListener {
 
 const PATH = '/dashboard/figures';
 /** Milliseconds without a line, of which there is one a second, after which the connection counts as dead. */
-const SILENCE_MS = 6_000;
+const SILENCE_MS = 4_000;
 /** Milliseconds until the first and the last tries to come back; spread at random below that. */
 const BACK_OFF_MS = { first: 500, most: 5_000 };
 
