@@ -31,6 +31,9 @@ const OF_KAFKA = /^TIDEGATE_(KAFKA_|PREFIX$)/;
 /** What has no use where nothing is shared through Redis. */
 const OF_REDIS = /^TIDEGATE_(REDIS_|HISTORY_|PRESENCE_(LEASE|REAP_PAUSE|HEAL|COMPARE)_MS$|PRESENCE_RETURNS$)/;
 
+/** What has no use where traces go nowhere. */
+const OF_TRACES = /^TIDEGATE_TRACE_/;
+
 /**
  * Reads the settings from the environment. An empty value counts as absent.
  *
@@ -68,7 +71,8 @@ export function withoutEffect(env: Readonly<Record<string, string | undefined>>)
   const isOfOthers = (name: string): boolean =>
     (isAnonymous && /^TIDEGATE_(JWT|JWKS)_/.test(name)) ||
     (isOnKafka ? OF_EMBEDDED_LOG.includes(name) : OF_KAFKA.test(name)) ||
-    (!env.TIDEGATE_REDIS_URL && OF_REDIS.test(name));
+    (!env.TIDEGATE_REDIS_URL && OF_REDIS.test(name)) ||
+    (!env.TIDEGATE_OTLP_ENDPOINT && OF_TRACES.test(name));
   return Object.values<Variable<unknown> & { readonly name: string }>(VARIABLES)
     .filter(({ name, later }) => later || isOfOthers(name))
     .map(({ name }) => name)

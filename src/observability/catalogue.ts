@@ -5,6 +5,7 @@ import { LOG_METRICS } from './log-metrics.ts';
 import { APPEND_SECONDS, CALL_SECONDS, LOCAL_SECONDS, type MetricEntry } from './metric-entry.ts';
 import { PEER_METRICS } from './peer-metrics.ts';
 import { REDIS_METRICS } from './redis-metrics.ts';
+import { TRACE_METRICS } from './trace-metrics.ts';
 
 const API_CALLS = [
   'publish',
@@ -330,6 +331,7 @@ export const METRICS = {
   },
   ...LOG_METRICS,
   ...PEER_METRICS,
+  ...TRACE_METRICS,
   ...REDIS_METRICS,
   draining: {
     name: 'tidegate_draining',

@@ -83,6 +83,16 @@ export interface MetricSources {
         readonly interests: number;
       })
     | null;
+  /** null: nothing is traced. */
+  readonly tracing:
+    | (() => {
+        readonly exported: number;
+        readonly failed: number;
+        readonly dropped: number;
+        readonly waiting: number;
+        readonly waitingMax: number;
+      })
+    | null;
   /** null: keys don't come from a URL. */
   readonly keySet: { readonly fetches: number; readonly failures: number } | null;
   readonly probe: DeliveryProbe;
@@ -194,6 +204,12 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   presenceDegraded: ({ presence }) => presence?.().degraded ?? 0,
   presenceReaped: ({ presence }) => presence?.().reapedUsers ?? 0,
   presenceSwept: ({ presence }) => presence?.().sweptUsers ?? 0,
+  spans: ({ tracing }) => {
+    const { exported, failed, dropped } = tracing?.() ?? { exported: 0, failed: 0, dropped: 0 };
+    return { exported, failed, dropped };
+  },
+  spansWaiting: ({ tracing }) => tracing?.().waiting ?? 0,
+  spansWaitingMax: ({ tracing }) => tracing?.().waitingMax ?? 0,
   draining: ({ gateway }) => Number(gateway.draining),
   sessions: ({ gateway }) => gateway.sessions.connectedCount,
   users: ({ gateway }) => gateway.tracker.userCount,
