@@ -23,6 +23,7 @@ const SECRETS: ReadonlySet<string> = new Set([
   'TIDEGATE_REDIS_URL',
   'TIDEGATE_REDIS_SENTINEL_PASSWORD',
   'TIDEGATE_KAFKA_PASSWORD',
+  'TIDEGATE_OTLP_ENDPOINT',
 ]);
 
 /** What the log on Kafka has no use for, and what the embedded one has none for. */

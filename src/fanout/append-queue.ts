@@ -138,6 +138,7 @@ export class AppendQueue<Append extends PendingAppend> {
     load.waiters++;
     load.records++;
     load.bytes += append.value.length;
+    append.trace?.queued();
     return new Promise((resolve, reject) => {
       const waiters = [{ dataHash: append.dataHash, first: true, deadlineMs, resolve, reject }];
       const { id } = append;

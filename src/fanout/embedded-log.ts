@@ -152,7 +152,6 @@ export class EmbeddedLog implements ServedLog {
     }
     const after = request.after === undefined ? undefined : dedupeId(from, room, request.after);
     const append = { id, dataHash: hash, value, trace, name: room, room: this.#index.room(room) };
-    trace?.queued();
     const outcome = this.#queue.add(append, after);
     this.#scheduleFlush();
     return outcome;

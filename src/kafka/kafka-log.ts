@@ -222,7 +222,6 @@ export class KafkaLog implements ServedLog, TailSink {
       return queue.refuse(id, overloaded('the memory of recent publishes is full'));
     }
     const after = request.after === undefined ? undefined : dedupeId(from, room, request.after);
-    trace?.queued();
     const outcome = queue.add({ id, dataHash: hash, value, room, trace }, after);
     this.#wake(partition);
     return outcome;
@@ -289,10 +288,8 @@ export class KafkaLog implements ServedLog, TailSink {
       decided.push(outcome);
       if (outcome.kind === 'delivered') publications.push(outcome.publication);
       else if (outcome.kind !== 'duplicate') {
-        this.#logger.warn(
-          { partition, offset: Number(message.offset), ...outcome },
-          'a record in Kafka does not count',
-        );
+        const fields = { partition, offset: Number(message.offset), ...outcome };
+        this.#logger.warn(fields, 'a record in Kafka does not count');
       }
     }
     // First the end, then the batch: a session that joins while it is handed on has a position behind it all.

@@ -154,6 +154,7 @@ class OpenTelemetryPublishTrace implements PublishTrace {
   readonly #inSpan: Context;
   #stage: Span | null = null;
   #sent: Span | null = null;
+  #isOver = false;
 
   constructor(source: SpanSource, entry: PublishEntry, parent: Context) {
     this.#source = source;
@@ -175,11 +176,11 @@ class OpenTelemetryPublishTrace implements PublishTrace {
   sending(partition: number, records: number): void {
     const { send, partition: partitionOf } = this.#source.words;
     const attributes = { ...send.attributes, ...partitionOf(partition), 'tidegate.batch.records': records };
-    this.#sent = this.#begin(send.name, send.kind, attributes);
+    this.#sent = this.#begin(send.name, send.kind, attributes) ?? this.#sent;
   }
 
   retrying(): void {
-    this.#sent?.addEvent('retry', this.#source.clock.now());
+    if (!this.#isOver) this.#sent?.addEvent('retry', this.#source.clock.now());
   }
 
   stored(): void {
@@ -202,7 +203,9 @@ class OpenTelemetryPublishTrace implements PublishTrace {
     this.#end();
   }
 
-  #begin(name: string, kind: SpanKind, attributes: Attributes): Span {
+  /** null: its caller has been answered already, that the outcome is unknown. */
+  #begin(name: string, kind: SpanKind, attributes: Attributes): Span | null {
+    if (this.#isOver) return null;
     const nowMs = this.#source.clock.now();
     this.#stage?.end(nowMs);
     this.#stage = this.#source.tracer.startSpan(name, { kind, attributes, startTime: nowMs }, this.#inSpan);
@@ -210,6 +213,7 @@ class OpenTelemetryPublishTrace implements PublishTrace {
   }
 
   #end(): void {
+    this.#isOver = true;
     const nowMs = this.#source.clock.now();
     this.#stage?.end(nowMs);
     this.#span.end(nowMs);

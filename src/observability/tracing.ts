@@ -30,7 +30,8 @@ export interface Tracing {
 
 /**
  * The trace of one publish on the replica that it came to. It ends once, with `succeeded` or `failed`; which of the others
- * are called before, in this order, depends on how far it comes.
+ * are called before, in this order, depends on how far it comes. What is called behind its end has no effect: a record may
+ * be under way for longer than its caller waits.
  */
 export interface PublishTrace {
   readonly ids: TraceIds;

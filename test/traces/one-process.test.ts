@@ -96,6 +96,15 @@ test('a publish is a trace from its command to its delivery, and tells nobody wh
     headers: { 'content-type': 'application/x-protobuf' },
   });
 
+  const openMetrics = { headers: { accept: 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5' } };
+  const page = await fetch(`http://127.0.0.1:${stage.gateway.ports.internal}/metrics`, openMetrics);
+  expect(page.headers.get('content-type')).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8');
+  const lines = (await page.text()).split('\n');
+  const exemplars = lines.filter((line) => line.includes(` # {trace_id="${traceId}",span_id="`));
+  const names = exemplars.map((line) => line.replace(/\{.*/, ''));
+  expect(names).toEqual(['tidegate_publish_append_seconds_bucket', 'tidegate_append_deliver_seconds_bucket']);
+  expect(exemplars[1]).toContain(`span_id="${named('deliver')?.spanId}"`);
+
   expect(await ann.errorCode({ op: 'publish', room: 'room-two', mid: 'mid-two', data: 1 })).toBe('forbidden');
   const refused = await receiver.until('a refused publish', () =>
     receiver.spans.find(({ attributes }) => attributes['error.type'] !== undefined),
@@ -135,17 +144,24 @@ test('goes on with the trace of a backend, if that is recorded, and with none of
 
 test('is told how to speak to a collector by the variables of OpenTelemetry, and what it calls itself', async () => {
   await makeAuthority(directory, 'ca');
-  await makeCertificate(directory, 'ca', 'collector');
-  const [cert, key] = ['pem', 'key'].map((ending) => readFileSync(join(directory, `collector.${ending}`), 'utf8'));
-  const receiver = await opened(OtlpReceiver.open({ cert: cert ?? '', key: key ?? '' }));
+  for (const name of ['collector', 'gateway']) await makeCertificate(directory, 'ca', name);
+  const [ca, cert, key] = ['ca.pem', 'collector.pem', 'collector.key'].map((name) =>
+    readFileSync(join(directory, name)),
+  );
+  const receiver = await opened(OtlpReceiver.open({ ca, cert, key, requestCert: true, rejectUnauthorized: true }));
   const { stage, loaded } = await withLoads('on', {
     TIDEGATE_OTLP_ENDPOINT: `${receiver.endpoint}/`,
     TIDEGATE_TRACE_SAMPLE: '1',
     // What has ended goes to the collector before the process is gone.
     TIDEGATE_TRACE_EXPORT_MS: '3600000',
-    OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20c2VjcmV0',
+    OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Basic%20c2VjcmV0,x-tenant=one',
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'x-tenant=two',
     OTEL_EXPORTER_OTLP_CERTIFICATE: join(directory, 'ca.pem'),
+    OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: join(directory, 'gateway.pem'),
+    OTEL_EXPORTER_OTLP_CLIENT_KEY: join(directory, 'gateway.key'),
     OTEL_EXPORTER_OTLP_COMPRESSION: 'gzip',
+    // Without effect.
+    OTEL_TRACES_SAMPLER: 'always_off',
     OTEL_SERVICE_NAME: 'chat',
     OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=trial',
   });
@@ -157,12 +173,12 @@ test('is told how to speak to a collector by the variables of OpenTelemetry, and
     expect(resource).toMatchObject({ 'service.name': 'chat', 'deployment.environment.name': 'trial' });
   }
   expect(receiver.exports).toMatchObject([
-    { path: '/v1/traces', headers: { authorization: 'Basic c2VjcmV0', 'content-encoding': 'gzip' } },
+    { path: '/v1/traces', headers: { authorization: 'Basic c2VjcmV0', 'x-tenant': 'two', 'content-encoding': 'gzip' } },
   ]);
   expect(JSON.stringify(stage.gateway.logs)).not.toContain('c2VjcmV0');
 });
 
 test('where traces go nowhere the SDK of OpenTelemetry is not loaded', async () => {
-  const { loaded } = await withLoads('off', {});
+  const { loaded } = await withLoads('off', { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' });
   expect(loaded()).toEqual([]);
 });

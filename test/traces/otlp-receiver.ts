@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
@@ -29,8 +29,8 @@ export class OtlpReceiver {
     server.on('request', (request, response) => void this.#receive(request, response));
   }
 
-  /** @param tls PEM; undefined: without TLS */
-  static async open(tls?: { readonly cert: string; readonly key: string }, port = 0): Promise<OtlpReceiver> {
+  /** @param tls undefined: without TLS */
+  static async open(tls?: ServerOptions, port = 0): Promise<OtlpReceiver> {
     const server = tls === undefined ? createServer() : createTlsServer(tls);
     await once(server.listen(port, '127.0.0.1'), 'listening');
     return new OtlpReceiver(server, tls === undefined ? 'http' : 'https');
