@@ -54,15 +54,15 @@ export function encodeRecord(
 ): Message {
   const hash = Buffer.allocUnsafe(HASH_BYTES);
   hash.writeInt32BE(dataHash);
-  const headers = {
+  const headers: IHeaders = {
     v: String(VERSION),
     i: Buffer.from(id, 'latin1'),
     h: hash,
     x: String(stamp.deadlineMs),
     e: stamp.epoch,
     n: stamp.node,
-    ...(trace !== undefined && { traceparent: writeTraceparent(trace.context) }),
   };
+  if (trace !== undefined) headers.traceparent = writeTraceparent(trace.context);
   return { key: room, value, partition, headers };
 }
 
