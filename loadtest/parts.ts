@@ -9,7 +9,6 @@ import { PRESENCE } from './presence-part.ts';
 import { PUBLISH } from './publish-part.ts';
 import { SLOW_READERS } from './slow-readers-part.ts';
 import { FANOUT, ROOMS } from './speed-part.ts';
-import { TRACES } from './traces-part.ts';
 
 export const PARTS: readonly Part[] = [
   FANOUT,
@@ -23,5 +22,4 @@ export const PARTS: readonly Part[] = [
   CLUSTER,
   PRESENCE,
   HISTORY,
-  TRACES,
 ];

@@ -128,8 +128,9 @@ export class OpenTelemetryTracing implements Tracing {
       ...words.offset(offset),
       'tidegate.sessions': sessions,
     };
-    const span = tracer.startSpan(name, { kind, attributes: all, startTime: clock.at(readMs) }, remote(parent));
-    span.end(clock.now());
+    const originMs = clock.originMs();
+    const span = tracer.startSpan(name, { kind, attributes: all, startTime: originMs + readMs }, remote(parent));
+    span.end(originMs + performance.now());
     return idsOf(span);
   }
 
@@ -150,6 +151,7 @@ export class OpenTelemetryTracing implements Tracing {
 class OpenTelemetryPublishTrace implements PublishTrace {
   readonly ids: TraceIds;
   readonly #source: SpanSource;
+  readonly #originMs: number;
   readonly #span: Span;
   readonly #inSpan: Context;
   #stage: Span | null = null;
@@ -158,7 +160,8 @@ class OpenTelemetryPublishTrace implements PublishTrace {
 
   constructor(source: SpanSource, entry: PublishEntry, parent: Context) {
     this.#source = source;
-    const options = { kind: SpanKind.SERVER, attributes: { 'tidegate.entry': entry }, startTime: source.clock.now() };
+    this.#originMs = source.clock.originMs();
+    const options = { kind: SpanKind.SERVER, attributes: { 'tidegate.entry': entry }, startTime: this.#nowMs() };
     this.#span = source.tracer.startSpan('publish', options, parent);
     this.#inSpan = trace.setSpan(ROOT_CONTEXT, this.#span);
     this.ids = idsOf(this.#span);
@@ -180,7 +183,7 @@ class OpenTelemetryPublishTrace implements PublishTrace {
   }
 
   retrying(): void {
-    if (!this.#isOver) this.#sent?.addEvent('retry', this.#source.clock.now());
+    if (!this.#isOver) this.#sent?.addEvent('retry', this.#nowMs());
   }
 
   stored(): void {
@@ -206,15 +209,20 @@ class OpenTelemetryPublishTrace implements PublishTrace {
   /** null: its caller has been answered already, that the outcome is unknown. */
   #begin(name: string, kind: SpanKind, attributes: Attributes): Span | null {
     if (this.#isOver) return null;
-    const nowMs = this.#source.clock.now();
+    const nowMs = this.#nowMs();
     this.#stage?.end(nowMs);
     this.#stage = this.#source.tracer.startSpan(name, { kind, attributes, startTime: nowMs }, this.#inSpan);
     return this.#stage;
   }
 
+  /** In the time of day: none of this trace is before what was before it. */
+  #nowMs(): number {
+    return this.#originMs + performance.now();
+  }
+
   #end(): void {
     this.#isOver = true;
-    const nowMs = this.#source.clock.now();
+    const nowMs = this.#nowMs();
     this.#stage?.end(nowMs);
     this.#span.end(nowMs);
   }
