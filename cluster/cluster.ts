@@ -1,5 +1,5 @@
 import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { HOST } from '../services/ports.ts';
@@ -29,6 +29,8 @@ const BALANCER_GRACE_MS = 2_000;
 /** Until HAProxy leads clients to a replica that is ready. */
 const LED_MS_MAX = 10_000;
 const POLL_MS = 50;
+/** Nobody here has thousands of sessions to hand over, and somebody waits. */
+const DRAIN_MS = '10000';
 const BEHIND_BALANCER = { TIDEGATE_TRUSTED_PROXIES: HOST, TIDEGATE_PROXY_PROTOCOL: 'required' };
 /** Between two looks whether Redis and Kafka run. */
 const SERVICES_POLL_MS = 2_000;
@@ -84,7 +86,6 @@ export class Cluster {
   /** Where to go. */
   describe(): string[] {
     const places = this.#places as Places;
-    const { directory } = this.#options;
     const metrics = places.gateways.map(({ internal }) => `http://localhost:${internal}/metrics`);
     const ways =
       this.#balancer === null
@@ -99,7 +100,7 @@ export class Cluster {
     const lines = [
       ...ways,
       ...metrics.map((url, index) => `${index === 0 ? 'metrics' : ''}`.padEnd(12) + url),
-      `logs        ${directory}`,
+      `logs        ${relative('', this.#logs)}`,
       'npm run cluster -- roll restarts the replicas one by one; Ctrl-C stops it all',
     ];
     return ['', ...lines.map((line) => `  ${line}`), ''];
@@ -212,6 +213,7 @@ export class Cluster {
       this.#goesOn();
     }
     this.#watching = this.#watchServices();
+    this.#follower.tell();
   }
 
   /** Starts Redis and Kafka again when they end by themselves, as all else. */
@@ -301,6 +303,7 @@ function sharedSettings(brokers: number, isBalanced: boolean): Record<string, st
     TIDEGATE_HOST: HOST,
     TIDEGATE_INTERNAL_HOST: HOST,
     TIDEGATE_KAFKA_REPLICATION: `${brokers}`,
+    TIDEGATE_DRAIN_MS: process.env.TIDEGATE_DRAIN_MS || DRAIN_MS,
     ...(isBalanced && BEHIND_BALANCER),
   };
 }

@@ -46,7 +46,7 @@ export const readHaproxyLine: LineReader = (line) => {
   if (line === '' || line.startsWith('[') || line.includes(' via ')) return null;
   const [, server, state, reason, code] =
     /^Server \w+\/(\S+) is (UP|DOWN)(?:.*?reason: ([^,]+))?(?:.*?code: (\d+))?/.exec(line) ?? [];
-  if (server === undefined) return event('info', foreign(line));
+  if (server === undefined) return event('warn', foreign(line));
   if (state === 'UP') return event('info', `${server} is up: it is led clients`);
   const why = [reason, code].filter((each) => each !== undefined).join(' ');
   return event('warn', `${server} is out: it is led no new clients${why === '' ? '' : ` (${why})`}`);

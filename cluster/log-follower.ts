@@ -34,7 +34,7 @@ export class LogFollower {
 
   constructor(onLogged: (logged: Logged) => void) {
     this.#onLogged = onLogged;
-    this.#timer = setInterval(() => this.#tell(), POLL_MS).unref();
+    this.#timer = setInterval(() => this.tell(), POLL_MS).unref();
   }
 
   /** From where it ends now. It need not be there yet. */
@@ -42,13 +42,14 @@ export class LogFollower {
     this.#all.push({ source, file, read, decoder: new StringDecoder('utf8'), offset: sizeOf(file), rest: '' });
   }
 
-  /** Tells what is there yet, and nothing more. */
+  /** Tells what is there yet, and then nothing more. */
   close(): void {
     clearInterval(this.#timer);
-    this.#tell();
+    this.tell();
   }
 
-  #tell(): void {
+  /** Tells now what is there. */
+  tell(): void {
     for (const logged of this.#all.flatMap(takeEvents).sort((a, b) => a.event.atMs - b.event.atMs)) {
       this.#onLogged(logged);
     }
