@@ -11,6 +11,7 @@ import { findHaproxy, HAPROXY, haproxyProgram, isLedClients } from './haproxy.ts
 import { endInWords, KeptProcess } from './kept-process.ts';
 import {
   event,
+  type Level,
   type LineReader,
   readGatewayLine,
   readHaproxyLine,
@@ -289,11 +290,17 @@ export class Cluster {
   }
 
   #say(text: string): void {
-    this.#view.show('cluster', event('info', text));
+    this.#show('info', text);
   }
 
   #warn(text: string): void {
-    this.#view.show('cluster', event('warn', text));
+    this.#show('warn', text);
+  }
+
+  #show(level: Level, text: string): void {
+    // What led to it comes first.
+    this.#follower.tell();
+    this.#view.show('cluster', event(level, text));
   }
 }
 

@@ -1,4 +1,6 @@
 /** `npm run cluster`: Redis, Kafka, replicas and a balancer on this machine, for development. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -12,11 +14,12 @@ import { LogView } from './log-view.ts';
 
 const USAGE = `usage:
   npm run cluster -- [up] [--replicas 3] [--http-port 8080] [--tcp-port 7000] [--brokers 1|3]
-                                 start it, and show what all of it logs; Ctrl-C stops it, a second one at once
-  npm run cluster -- roll        restart the replicas one by one, each when it has drained
+                                 build, start it, and show what all of it logs; Ctrl-C stops it, a second one at once
+  npm run cluster -- roll        build, and restart the replicas one by one, each when it has drained
   npm run cluster -- status      say what runs; exits with 3 unless all does
   npm run cluster -- down        stop it, also what is left of one that was killed
 
+--no-build: with what was built before
 --directory D, of all of these: where state, data and logs are; each has a cluster of its own [.cache/cluster]
 A port of 0 is any that is free. Settings of replicas are taken from the environment: tidegate --help lists them.
 `;
@@ -27,6 +30,7 @@ const OPTIONS = {
   'http-port': { type: 'string' },
   'tcp-port': { type: 'string' },
   brokers: { type: 'string' },
+  'no-build': { type: 'boolean' },
   directory: { type: 'string' },
 } as const;
 /** Exit code of `status`. */
@@ -44,7 +48,8 @@ class UsageError extends Error {
 const TOLD = [UsageError, ClusterError, ServicesError, ConfigError];
 
 async function main(args: string[]): Promise<number> {
-  const { command, options } = readCommandLine(args);
+  const { command, options, builds } = readCommandLine(args);
+  if (builds) await build();
   const view = new LogView(process.stdout);
   const socket = join(options.directory, 'control.sock');
   const cluster = new Cluster(options, view);
@@ -94,11 +99,17 @@ async function up(cluster: Cluster, socket: string, view: LogView): Promise<numb
   return 0;
 }
 
-function readCommandLine(args: string[]): { command: 'up' | Call; options: ClusterOptions } {
+async function build(): Promise<void> {
+  const npm = spawn('npm', ['run', '--silent', 'build'], { stdio: 'inherit' });
+  const [code] = (await once(npm, 'exit')) as [number | null];
+  if (code !== 0) throw new ClusterError('it could not be built');
+}
+
+function readCommandLine(args: string[]): { command: 'up' | Call; options: ClusterOptions; builds: boolean } {
   const { positionals, values } = parse(args);
   const [command = 'up', ...rest] = positionals;
   if ((command !== 'up' && !isCall(command)) || rest.length > 0) throw new UsageError(USAGE);
-  const { directory = DIRECTORY, ...ofUp } = values;
+  const { directory = DIRECTORY, 'no-build': isBuilt = false, ...ofUp } = values;
   if (command !== 'up' && Object.keys(ofUp).length > 0) throw new UsageError(USAGE);
   const options = {
     replicas: numberOf(values.replicas, 3, 1, REPLICAS_MAX),
@@ -108,7 +119,7 @@ function readCommandLine(args: string[]): { command: 'up' | Call; options: Clust
     directory: resolve(directory),
   };
   if (options.brokers === 2) throw new UsageError(USAGE);
-  return { command, options };
+  return { command, options, builds: !isBuilt && (command === 'up' || command === 'roll') };
 }
 
 function parse(args: string[]) {

@@ -20,7 +20,7 @@ interface Listed {
   readonly line: string;
 }
 
-/** `npm run cluster` with a directory of its own, and without what npm does before. */
+/** `npm run cluster` with a directory of its own, and with what is built already. */
 export class ClusterCommand {
   readonly #directory: string;
   readonly #env: Readonly<Record<string, string | undefined>>;
@@ -105,7 +105,7 @@ export class ClusterCommand {
   }
 
   #spawn(args: readonly string[]): ChildProcess {
-    const all = [MAIN, ...args, '--directory', this.#directory];
+    const all = [MAIN, ...args, '--no-build', '--directory', this.#directory];
     return spawn(process.execPath, all, { env: this.#env, stdio: ['ignore', 'pipe', 'pipe'] });
   }
 }
