@@ -1,7 +1,7 @@
 /** `npm run cluster`: Redis, Kafka, replicas and a balancer on this machine, for development. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ServicesError } from '../services/services.ts';
@@ -51,7 +51,8 @@ async function main(args: string[]): Promise<number> {
   const { command, options, builds } = readCommandLine(args);
   if (builds) await build();
   const view = new LogView(process.stdout);
-  const socket = join(options.directory, 'control.sock');
+  // From here: a socket's path can't be long.
+  const socket = relative('', join(options.directory, 'control.sock'));
   const cluster = new Cluster(options, view);
   if (command === 'up') return up(cluster, socket, view);
   const code = await ask(socket, command, (line) => view.print([line]));

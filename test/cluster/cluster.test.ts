@@ -198,13 +198,10 @@ describe.skipIf(areServicesMissing)('npm run cluster that is killed', () => {
 
 test.each([
   [['begin']],
-  [['up', 'now']],
-  [['--replicas', '0']],
   [['--replicas', '10']],
   [['--brokers', '2']],
   [['--http-port', 'x']],
   [['roll', '--replicas', '2']],
-  [['--x']],
 ])('npm run cluster is not used as %j', async (args) => {
   const { directory, command } = await temporaryCommand();
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
