@@ -27,8 +27,8 @@ const CACHE = fileURLToPath(new URL('../.cache', import.meta.url));
 /** Beyond what a replica may take to drain. */
 const DRAIN_SLACK_MS = 15_000;
 const BALANCER_GRACE_MS = 2_000;
-/** Until HAProxy leads clients to a replica that is ready. */
-const LED_MS_MAX = 10_000;
+/** Until a replica is ready, and HAProxy leads clients to it. */
+const LED_MS_MAX = 60_000;
 const POLL_MS = 50;
 /** Nobody here has thousands of sessions to hand over, and somebody waits. */
 const DRAIN_MS = '10000';

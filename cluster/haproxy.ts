@@ -40,10 +40,13 @@ export function haproxyProgram(command: string, places: Places, logFile: string)
   return { name: 'haproxy', command, args, env, logFile, readyMsMax: READY_MS_MAX, isReady };
 }
 
-/** Whether HAProxy leads clients to a gateway, of either kind. */
+/** Whether HAProxy leads clients to a gateway, of either kind. False, too, where it can't be asked just now. */
 export async function isLedClients(gateway: string, statsPort: number): Promise<boolean> {
-  const answer = await fetch(`http://${HOST}:${statsPort}/;csv`, { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
-  const rows = (await answer.text()).split('\n').map((line) => line.split(','));
+  const signal = AbortSignal.timeout(ANSWER_MS_MAX);
+  const page = await fetch(`http://${HOST}:${statsPort}/;csv`, { signal })
+    .then((answer) => answer.text())
+    .catch(() => '');
+  const rows = page.split('\n').map((line) => line.split(','));
   const servers = rows.filter((row) => ['http', 'tcp'].includes(row[BACKEND] ?? '') && row[SERVER] === gateway);
   return servers.length === 2 && servers.every((row) => row[STATUS]?.startsWith('UP'));
 }
