@@ -156,6 +156,8 @@ export class Cluster {
     // What was under way notices, and starts nothing more.
     await Promise.allSettled([this.#starting, this.#rolling, this.#watching]);
     await this.#balancer?.stop(BALANCER_GRACE_MS);
+    // What Redis and Kafka say as they end is much, and nobody's concern.
+    this.#follower.close();
     await this.#services.stop();
     this.#say('all is stopped');
   }
@@ -165,11 +167,6 @@ export class Cluster {
     this.#stopping.abort();
     this.#list.killAll();
     await this.#services.stop(0);
-  }
-
-  /** Shows what was logged last. */
-  close(): void {
-    this.#follower.close();
   }
 
   /** What runs of one that was killed before it could end it. */

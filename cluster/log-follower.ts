@@ -46,6 +46,7 @@ export class LogFollower {
   close(): void {
     clearInterval(this.#timer);
     this.tell();
+    this.#all.length = 0;
   }
 
   /** Tells now what is there. */

@@ -95,7 +95,6 @@ async function up(cluster: Cluster, socket: string, view: LogView): Promise<numb
   const failure = await asked.promise;
   await stopped;
   await control.close();
-  cluster.close();
   if (failure !== null) throw failure;
   return 0;
 }
