@@ -130,10 +130,10 @@ export class Cluster {
   }
 
   /**
-   * Restarts the replicas one by one, each when the others are ready and the one before is led clients again. What it
-   * comes to is told line by line.
+   * Restarts the replicas one by one, each when the others are ready and the one before is led clients again; those that
+   * are away come first. What it comes to is told line by line.
    *
-   * @throws ClusterError if that goes on already, or one does not come back: the others are left as they are
+   * @throws Error if that goes on already, one does not come back (the others are left as they are), or had to be killed
    */
   async roll(say: (line: string) => void): Promise<void> {
     if (this.#rolling !== null) throw new ClusterError('the replicas are being restarted already');
@@ -228,20 +228,23 @@ export class Cluster {
   }
 
   async #roll(tell: (line: string) => void): Promise<void> {
-    for (const gateway of this.#gateways) {
+    const killed: string[] = [];
+    const isAway = ({ pid }: KeptProcess) => pid === null;
+    for (const gateway of this.#gateways.toSorted((a, b) => Number(isAway(b)) - Number(isAway(a)))) {
       this.#goesOn();
-      for (const other of this.#gateways) {
-        if (other !== gateway) await this.#untilLed(other);
-      }
+      const others = isAway(gateway) ? [] : this.#gateways.filter((other) => other !== gateway);
+      for (const other of others) await this.#untilLed(other);
       tell(`${gateway.name} is told to drain`);
       const end = await gateway.stop(this.#drainMsMax);
       this.#goesOn();
+      if (end !== null && end.code !== 0) killed.push(gateway.name);
       tell(`${gateway.name} ${end === null ? 'was away' : endInWords(end)}; starting it`);
       await gateway.start();
       await this.#untilLed(gateway);
       tell(`${gateway.name} is ready`);
     }
     tell(`all ${this.#gateways.length} replicas were restarted`);
+    if (killed.length > 0) throw new ClusterError(`not by themselves: ${killed.join(', ')}`);
   }
 
   /** Until it is ready, and HAProxy has noticed. @throws ClusterError if that takes too long */
