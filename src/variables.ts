@@ -63,7 +63,7 @@ export const VARIABLES = {
     'TIDEGATE_PROXY_PROTOCOL',
     ['optional', 'required', 'off'],
     'optional',
-    'whether their TCP connections begin with a PROXY header: where one comes, all of them do, or none',
+    'whether their TCP connections begin with a PROXY header, version 1 or 2',
   ),
   drainMs: int('TIDEGATE_DRAIN_MS', 25_000, 0, HOUR_MS, 'milliseconds that a planned end may take'),
   partitions: int('TIDEGATE_PARTITIONS', 16, 1, 4_096, 'partitions of the log, fixed when it is made'),

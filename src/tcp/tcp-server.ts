@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import {
   createServer as createTlsServer,
   type SecureContextOptions,
@@ -15,7 +16,7 @@ import { TextDialect } from '../protocol/text-dialect.ts';
 import { plainAddress } from '../proxies/plain-address.ts';
 import { ProxyHeaderReader } from '../proxies/proxy-header.ts';
 import type { TrustedProxies } from '../proxies/trusted-proxies.ts';
-import { FirstBytes } from './first-bytes.ts';
+import { FirstBytes, type FirstBytesListener, type FirstBytesSettings } from './first-bytes.ts';
 import { ModeDetector } from './mode.ts';
 import { type TcpShared, TcpTransport } from './tcp-transport.ts';
 import { UnacknowledgedWatch } from './unacknowledged.ts';
@@ -43,6 +44,15 @@ export interface TcpServerSettings {
 const LOOKS = 6;
 const NOTHING = Buffer.alloc(0);
 
+/** What is known of a connection when its client begins to speak. */
+interface Arrival {
+  /** A plain address. */
+  readonly client: string;
+  /** What came behind a header, or instead of one. */
+  readonly received: Buffer;
+  readonly wasGreeted: boolean;
+}
+
 /**
  * The raw TCP port: finds out where each connection comes from and its mode, and gives it a session. The stages of one:
  * from a trusted proxy its header; TLS where that is wanted; admission; its first bytes, which tell the mode.
@@ -57,8 +67,8 @@ export class TcpServer {
   readonly #shared: TcpShared;
   /** Connections that have to say something before they get a session. */
   readonly #waiting = new Map<Socket, FirstBytes>();
-  /** What trusted proxies have said of connections whose TLS handshake is under way, by the raw socket. */
-  readonly #clients = new WeakMap<object, string>();
+  /** Where the clients are whose TLS handshake is under way, by the raw socket. */
+  readonly #clients = new WeakMap<Duplex, string>();
 
   constructor(gateway: Gateway, settings: TcpServerSettings) {
     this.#gateway = gateway;
@@ -79,7 +89,7 @@ export class TcpServer {
       unacknowledged: new UnacknowledgedWatch({ timeoutMs: unacknowledgedMs, pollMs: unacknowledgedMs / LOOKS }),
     };
     // Behind the listener of the resets, which know the raw socket then.
-    this.#tlsServer?.on('secureConnection', (socket) => this.#accept(socket, this.#clientOf(socket), NOTHING, true));
+    this.#tlsServer?.on('secureConnection', (socket) => this.#accept(socket, arrivalOf(this.#clientOf(socket))));
     this.server.maxConnections = settings.connectionsMax + REFUSALS_MAX;
     this.server.on('drop', () => {
       gateway.tally.refusals.dropped += 1;
@@ -103,7 +113,7 @@ export class TcpServer {
     const { trustedProxies, proxyProtocol } = this.#settings;
     const peer = plainAddress(socket.remoteAddress);
     if (proxyProtocol !== 'off' && trustedProxies.includes(peer)) this.#awaitHeader(socket, peer);
-    else this.#goOn(socket, peer, NOTHING, true);
+    else this.#goOn(socket, arrivalOf(peer));
   }
 
   /** Who owes a header is counted as a connection of no address, of which it is not known what it speaks. */
@@ -115,11 +125,13 @@ export class TcpServer {
     }
     const release = () => this.#gateway.released(null);
     socket.once('close', release);
-    const { headerTimeoutMs, firstLineTimeoutMs, proxyProtocol } = this.#settings;
+    const { headerTimeoutMs, firstLineTimeoutMs, greetingMs, proxyProtocol } = this.#settings;
     // Where no header need come, it may be a person who waits for the first word.
     const mayBePerson = proxyProtocol === 'optional' && this.#tlsServer === null;
     const reader = new ProxyHeaderReader();
-    const timeoutMs = mayBePerson ? firstLineTimeoutMs : headerTimeoutMs;
+    const wait = mayBePerson
+      ? { timeoutMs: firstLineTimeoutMs, greetingMs }
+      : { timeoutMs: headerTimeoutMs, greetingMs: null };
     const onData = (chunk: Buffer) => {
       const hadBegun = reader.hasBegun;
       const outcome = reader.push(chunk);
@@ -135,25 +147,25 @@ export class TcpServer {
       }
       socket.off('close', release);
       release();
-      this.#goOn(socket, reader.client ?? peer, reader.rest, !first.wasGreeted);
+      this.#goOn(socket, { client: reader.client ?? peer, received: reader.rest, wasGreeted: first.wasGreeted });
     };
     const onEnd = () => {
       // Who merely looks whether somebody listens has done nothing wrong.
       if (reader.hasBegun) this.#gateway.tally.refusals.bad_proxy_header += 1;
       socket.end();
     };
-    const first = this.#awaitFirst(socket, mayBePerson, timeoutMs, onData, onEnd);
+    const first = this.#awaitFirst(socket, wait, { onData, onEnd });
   }
 
-  /** The header, if there was one, has been read, and something behind it. */
-  #goOn(socket: Socket, client: string, received: Buffer, isToGreet: boolean): void {
+  /** The header, if there was one, has been read. */
+  #goOn(socket: Socket, arrival: Arrival): void {
     if (this.#tlsServer === null) {
-      this.#accept(socket, client, received, isToGreet);
+      this.#accept(socket, arrival);
       return;
     }
-    this.#clients.set(socket, client);
+    this.#clients.set(socket, arrival.client);
     socket.pause();
-    if (received.length > 0) socket.unshift(received);
+    if (arrival.received.length > 0) socket.unshift(arrival.received);
     this.#tlsServer.emit('connection', socket);
   }
 
@@ -163,8 +175,9 @@ export class TcpServer {
     return (raw && this.#clients.get(raw)) ?? plainAddress(socket.remoteAddress);
   }
 
-  #accept(socket: Socket, client: string, received: Buffer, isToGreet: boolean): void {
+  #accept(socket: Socket, arrival: Arrival): void {
     if (this.#tlsServer !== null) socket.on('error', () => {});
+    const { client } = arrival;
     const refused = this.#gateway.admit(client);
     if (refused !== null) {
       this.#refuse(socket, refused);
@@ -172,11 +185,11 @@ export class TcpServer {
     }
     this.#gateway.tally.connections.tcp += 1;
     socket.once('close', () => this.#gateway.released(client));
-    this.#findOutMode(socket, client, received, isToGreet);
+    this.#findOutMode(socket, arrival);
   }
 
   /** Apart from what lasts as long as the connection: nothing of this is kept once the mode is known. */
-  #findOutMode(socket: Socket, client: string, received: Buffer, isToGreet: boolean): void {
+  #findOutMode(socket: Socket, { client, received, wasGreeted }: Arrival): void {
     const detector = new ModeDetector();
     const onData = (chunk: Buffer) => {
       const mode = detector.push(chunk);
@@ -187,33 +200,25 @@ export class TcpServer {
         socket.destroy();
       } else this.#open(socket, client, detector, mode);
     };
-    const { firstLineTimeoutMs } = this.#settings;
-    const first = this.#awaitFirst(socket, isToGreet, firstLineTimeoutMs, onData, () => socket.end());
+    const { firstLineTimeoutMs, greetingMs } = this.#settings;
+    const wait = { timeoutMs: firstLineTimeoutMs, greetingMs: wasGreeted ? null : greetingMs };
+    const first = this.#awaitFirst(socket, wait, { onData, onEnd: () => socket.end() });
     if (received.length > 0) first.hear(received);
   }
 
   #awaitFirst(
     socket: Socket,
-    isToGreet: boolean,
-    timeoutMs: number,
-    onData: (chunk: Buffer) => void,
-    onEnd: () => void,
+    wait: FirstBytesSettings,
+    listener: Pick<FirstBytesListener, 'onData' | 'onEnd'>,
   ): FirstBytes {
-    const greetingMs = isToGreet ? this.#settings.greetingMs : null;
-    const first = new FirstBytes(
-      socket,
-      this.#shared.wheel,
-      { timeoutMs, greetingMs },
-      {
-        onData,
-        onEnd,
-        onTimeout: () => this.#sendAway(socket, 'connect_timeout'),
-        onDone: () => {
-          this.#waiting.delete(socket);
-          this.#gateway.modeless = this.#waiting.size;
-        },
+    const first = new FirstBytes(socket, this.#shared.wheel, wait, {
+      ...listener,
+      onTimeout: () => this.#sendAway(socket, 'connect_timeout'),
+      onDone: () => {
+        this.#waiting.delete(socket);
+        this.#gateway.modeless = this.#waiting.size;
       },
-    );
+    });
     this.#waiting.set(socket, first);
     this.#gateway.modeless = this.#waiting.size;
     return first;
@@ -250,4 +255,9 @@ export class TcpServer {
     wheel.set(refused, CLOSE_TIMEOUT_MS);
     socket.once('close', () => wheel.clear(refused));
   }
+}
+
+/** Of a connection that has said nothing. */
+function arrivalOf(client: string): Arrival {
+  return { client, received: NOTHING, wasGreeted: false };
 }
