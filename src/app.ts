@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type SecureContextOptions, Server as TlsServer } from 'node:tls';
 import type { Logger } from 'pino';
 import { type Config, isLoopback } from './config.ts';
@@ -41,8 +42,8 @@ export interface App {
   /** The ports in use. */
   readonly ports: { readonly http: number; readonly tcp: number; readonly internal: number };
   /**
-   * Ends in good order: no new connections, publishes under way are settled, every session is told `drain`, and
-   * the log is closed.
+   * Ends in good order: readiness turns false, every session is told `drain` at a moment of its own when its publishes
+   * under way are settled, and the log is closed.
    */
   drain(): Promise<void>;
 }
@@ -55,6 +56,8 @@ const WHEEL_TICK_MS = 25;
 const WHEEL_STEP_MS_MAX = 250;
 /** Connections of one user that were cut off and are still seen. */
 const LINGERING_PER_USER_MAX = 16;
+/** Of the time for a drain, what its sessions' moments are spread over; the rest is for the last commands' answers. */
+const SPREAD_SHARE = 0.8;
 /** Milliseconds after which a probe record that was not delivered counts as lost. */
 const PROBE_TIMEOUT_MS = 5_000;
 
@@ -157,10 +160,17 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   return {
     ports,
     async drain() {
-      probe.stop();
+      const deadlineMs = performance.now() + config.drainMs;
+      const leftMs = () => Math.max(deadlineMs - performance.now(), 0);
+      gateway.leave();
+      // Of one process by itself there is nobody to go to: the sooner it has ended, the sooner it is back.
+      const hasOthers = config.kafkaBrokers.length > 0;
+      if (hasOthers) await sleep(Math.min(config.drainNoticeMs, config.drainMs / 2));
       publicServer.close();
       tcpServer.close();
-      await Promise.all([gateway.drain(config.drainMs), api.settled(config.drainMs)]);
+      await gateway.drain(leftMs(), hasOthers ? leftMs() * SPREAD_SHARE : 0);
+      probe.stop();
+      await api.settled(leftMs());
       await gateway.whenEmpty(CLOSE_TIMEOUT_MS);
       await publicServer.settled();
       internalServer.close();

@@ -55,6 +55,13 @@ export const VARIABLES = {
     'WebSocket library: uws where it loads, else ws',
   ),
   drainMs: int('TIDEGATE_DRAIN_MS', 25_000, 0, HOUR_MS, 'milliseconds that a planned end may take'),
+  drainNoticeMs: int(
+    'TIDEGATE_DRAIN_NOTICE_MS',
+    2_000,
+    0,
+    HOUR_MS,
+    'milliseconds of these, half of them at most, for which a replica that is to end still accepts',
+  ),
   partitions: int('TIDEGATE_PARTITIONS', 16, 1, 4_096, 'partitions of the log, fixed when it is made'),
   dedupeWindowMs: int(
     'TIDEGATE_DEDUPE_WINDOW_MS',
