@@ -3,9 +3,11 @@ import {
   chmodSync,
   chownSync,
   cpSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   realpathSync,
   rmSync,
   symlinkSync,
@@ -57,13 +59,7 @@ export class BuiltImage {
       await fillBase((await buildah('mount', scratch)).trim(), folder);
       await buildah('commit', '--rm', '--quiet', scratch, `docker.io/library/${base}`);
       const options = ['--isolation=chroot', '--format=docker', '--pull-never', '--layers=false'];
-      const cache = (await run('npm', ['config', 'get', 'cache'])).trim();
-      // How this machine gets at packages, which is not the image's.
-      const mounts = [
-        `${cache}:/root/.npm`,
-        `${join(homedir(), '.npmrc')}:/root/.npmrc:ro`,
-        '/etc/ssl/certs:/etc/ssl/certs:ro',
-      ];
+      const mounts = await packageMounts(folder);
       await buildah('build', ...options, ...mounts.map((mount) => `--volume=${mount}`), '--tag=tidegate', ROOT);
       const { Docker } = JSON.parse(await buildah('inspect', '--type=image', 'tidegate')) as {
         Docker: { config: ImageConfig };
@@ -127,6 +123,15 @@ export class BuiltImage {
 function buildahIn(folder: string) {
   const where = ['--root', join(folder, 'images'), '--runroot', join(folder, 'run')];
   return (...args: readonly string[]) => run('buildah', [...where, ...args], { timeoutMs: BUILD_MS_MAX });
+}
+
+/** How this machine gets at packages, which is not the image's to know; what npm has here is not fetched again. */
+async function packageMounts(folder: string): Promise<string[]> {
+  const config = join(folder, 'npmrc');
+  const own = join(homedir(), '.npmrc');
+  writeFileSync(config, `${existsSync(own) ? readFileSync(own, 'utf8') : ''}\nprefer-offline=true\n`);
+  const cache = (await run('npm', ['config', 'get', 'cache'])).trim();
+  return [`${cache}:/root/.npm`, `${config}:/root/.npmrc:ro`, '/etc/ssl/certs:/etc/ssl/certs:ro'];
 }
 
 async function fillBase(root: string, folder: string): Promise<void> {
