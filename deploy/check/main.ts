@@ -60,6 +60,8 @@ async function isGood({ name, needs, check }: Part): Promise<boolean> {
   return true;
 }
 
-const results = await Promise.all(PARTS.map(isGood));
+const asked = process.argv.slice(2);
+const parts = PARTS.filter(({ name }) => asked.length === 0 || asked.includes(name));
+const results = await Promise.all(parts.map(isGood));
 (await building?.catch(() => undefined))?.remove();
-process.exitCode = results.every((isSo) => isSo) ? 0 : 1;
+process.exitCode = results.length > 0 && results.every((isSo) => isSo) ? 0 : 1;
