@@ -162,8 +162,7 @@ function checkContainer(container: Container, pod: Pod, settings: Labels, findin
   const preStopMs = (lifecycle?.preStop?.sleep?.seconds ?? 0) * 1_000;
   findings.expect(preStopMs > 0, 'a replica ends before it is known that it gets no more clients');
   checkStopGrace((pod.terminationGracePeriodSeconds ?? 30) * 1_000, preStopMs, config, findings);
-  const [, gibibytes] = /^(\d+)Gi$/.exec(resources.limits.memory) ?? [];
-  checkMemory(Number(gibibytes) * 2 ** 30, settings.NODE_OPTIONS ?? '', config, findings);
+  checkMemory(bytesOf(resources.limits.memory), settings.NODE_OPTIONS ?? '', config, findings);
   const { httpPort, tcpPort, internalPort } = config;
   const shown = ports.map(({ name, containerPort }) => `${name} ${containerPort}`).join();
   findings.expect(
@@ -179,6 +178,12 @@ function checkContainer(container: Container, pod: Pod, settings: Labels, findin
     const isRight = probe?.httpGet?.path === path && probe.httpGet.port === 'internal';
     findings.expect(isRight, `the ${name} probe does not ask ${path} on the internal port`);
   }
+}
+
+/** Of a quantity such as `512Mi`; NaN of one that is written in another way. */
+function bytesOf(quantity: string): number {
+  const [, number, unit] = /^(\d+)(Mi|Gi)$/.exec(quantity) ?? [];
+  return Number(number) * (unit === 'Gi' ? 2 ** 30 : 2 ** 20);
 }
 
 /** What the autoscaler goes by must be exported, made known by the adapter's rule, and within a replica's bound. */
