@@ -3,7 +3,6 @@ import { DISCONNECTS } from '../../src/protocol/disconnects.ts';
 import { ApiClient } from '../e2e/api-client.ts';
 import { type GatewayProcess, startGateway, UNLIMITED } from '../e2e/gateway-process.ts';
 import { scrapePort } from '../e2e/metrics-page.ts';
-import { REPLICAS } from '../e2e/replica-count.ts';
 import { lastingPlace } from '../lasting-ports.ts';
 import { eventually } from './load.ts';
 import type { Random } from './random.ts';
@@ -14,11 +13,8 @@ export const BULK_ROOM = 'bulk';
 const BULK_DATA_BYTES = 16_000;
 const BULK_BURST = 64;
 
-/** How often each fault comes. What a slow session may leave unread is a matter between it and one process. */
-export const FAULTS = {
-  ...{ reset: 10, fin: 9, frame: 10, silence: 3, kick: 8 },
-  ...{ slow: REPLICAS === 1 ? 2 : 0, kill: 5, drain: 3 },
-};
+/** How often each fault comes. */
+export const FAULTS = { reset: 10, fin: 9, frame: 10, silence: 3, kick: 8, slow: 2, kill: 5, drain: 3 };
 export const FAULT_COUNT = Object.values(FAULTS).reduce((sum, count) => sum + count);
 export type Fault = keyof typeof FAULTS;
 

@@ -55,7 +55,7 @@ export interface PublishContext extends AppendContext {
   /** To be answered with what went wrong. */
   failed(session: Session, id: number, error: unknown, trace: TraceIds | undefined): void;
   /** A publish that was under way is answered. */
-  ended(): void;
+  ended(session: Session): void;
 }
 
 /**
@@ -83,7 +83,7 @@ export function publish(
       (error: unknown) => {
         fail(session, command, context, error, trace);
         session.gate.publishEnded();
-        context.ended();
+        context.ended(session);
       },
     );
   } catch (error) {
@@ -121,7 +121,7 @@ function succeed(
     fail(session, command, context, error, trace);
   }
   session.gate.publishEnded();
-  context.ended();
+  context.ended(session);
 }
 
 function fail(
