@@ -69,10 +69,10 @@ const PROBE_TIMEOUT_MS = 5_000;
  * @throws ConfigError, DataDirectoryError, KafkaSetupError or RedisSetupError, or whatever keeps a port from listening.
  */
 export async function startApp(config: Config, logger: Logger, onFailure: (error: Error) => void): Promise<App> {
-  const tracing = await openTracing(config, logger);
   const redis = await openRedis(config, logger);
   const history = await openHistory(config, redis, logger);
-  const { log, figures, bounds: logBounds } = await openLog(config, history, logger, onFailure);
+  const { log, figures, topic, bounds: logBounds } = await openLog(config, history, logger, onFailure);
+  const tracing = await openTracing(config, topic, logger);
   const keys = openKeys(config, logger);
   const presence = await openPresence(config, redis, logger);
   const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS, stepMsMax: WHEEL_STEP_MS_MAX });
