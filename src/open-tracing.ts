@@ -13,7 +13,8 @@ export async function openTracing(
   logger: LogLines,
 ): Promise<OpenTelemetryTracing | null> {
   const { otlpEndpoint, traceSample, traceSpansMax, traceExportMs } = config;
-  if (otlpEndpoint === null) return null;
+  // OpenTelemetry's own switch: nothing would come of it.
+  if (otlpEndpoint === null || process.env.OTEL_SDK_DISABLED?.trim().toLowerCase() === 'true') return null;
   // Who traces nothing does without the library as well.
   const { OpenTelemetryTracing: Traces } = await import('./observability/opentelemetry-tracing.ts');
   const settings = {

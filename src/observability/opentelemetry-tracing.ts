@@ -2,8 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Attributes,
   type Context,
+  type ContextManager,
+  context,
   DiagLogLevel,
   diag,
+  logs,
   ROOT_CONTEXT,
   type Span,
   SpanKind,
@@ -13,7 +16,8 @@ import {
   trace,
 } from '@opentelemetry/api';
 import { envDetector, resourceFromAttributes } from '@opentelemetry/resources';
-import { AlwaysOnSampler, TracerProvider } from '@opentelemetry/sdk-trace';
+import { NodeSDK } from '@opentelemetry/sdk-node';
+import { AlwaysOnSampler } from '@opentelemetry/sdk-trace';
 import type { LogLines } from '../fanout/log-lines.ts';
 import type { Appended } from '../fanout/room-log.ts';
 import { CommandError, ERRORS } from '../protocol/errors.ts';
@@ -75,6 +79,18 @@ function kafkaWords(topic: string): LogWords {
   };
 }
 
+/**
+ * What goes on at the same time is told apart by what it has in hand. The library's own way costs every promise of the
+ * process something.
+ */
+const NO_CONTEXTS: ContextManager = {
+  active: () => ROOT_CONTEXT,
+  with: (_context, run, self, ...args) => run.call(self as ThisParameterType<typeof run>, ...args),
+  bind: (_context, target) => target,
+  enable: () => NO_CONTEXTS,
+  disable: () => NO_CONTEXTS,
+};
+
 /** What makes spans, and how. */
 interface SpanSource {
   readonly tracer: Tracer;
@@ -87,27 +103,31 @@ export class OpenTelemetryTracing implements Tracing {
   readonly #source: SpanSource;
   readonly #sample: number;
   readonly #export: SpanExport;
-  readonly #provider: TracerProvider;
+  readonly #sdk: NodeSDK;
   readonly #logger: LogLines;
 
   constructor(settings: TracingSettings, logger: LogLines) {
     const { sample, topic, node } = settings;
     this.#sample = sample;
     this.#logger = logger;
-    // What it makes of its variables. Failed exports are logged where they are counted.
-    const warn = (message: string) => logger.warn({}, `OpenTelemetry: ${message}`);
-    diag.setLogger({ error() {}, warn, info() {}, debug() {}, verbose() {} }, { logLevel: DiagLogLevel.WARN });
     const own = { 'service.name': 'tidegate', 'service.version': VERSION, 'service.instance.id': node };
-    const ofEnvironment = resourceFromAttributes(envDetector.detect().attributes ?? {});
     this.#export = new SpanExport(settings.export, logger);
-    this.#provider = new TracerProvider({
-      resource: resourceFromAttributes(own).merge(ofEnvironment),
+    this.#sdk = new NodeSDK({
+      resource: resourceFromAttributes(own),
+      resourceDetectors: [envDetector],
       // Whoever is not traced has no span at all: that is decided before.
       sampler: new AlwaysOnSampler(),
       spanProcessors: [this.#export],
+      contextManager: NO_CONTEXTS,
+      ...{ textMapPropagator: null, metricReaders: [], logRecordProcessors: [] },
     });
+    // What it makes of its variables. Failed exports are logged where they are counted.
+    const warn = (message: string) => logger.warn({}, `OpenTelemetry: ${message}`);
+    const lines = { error() {}, warn, info() {}, debug() {}, verbose() {} };
+    diag.setLogger(lines, { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
+    this.#sdk.start();
     this.#source = {
-      tracer: this.#provider.getTracer('tidegate', VERSION),
+      tracer: trace.getTracer('tidegate', VERSION),
       clock: new FineClock(),
       words: topic === null ? embeddedWords() : kafkaWords(topic),
     };
@@ -141,7 +161,9 @@ export class OpenTelemetryTracing implements Tracing {
 
   /** Exports what waits, as far as the collector takes it in time. */
   async close(): Promise<void> {
-    await Promise.race([this.#provider.shutdown().catch(() => {}), delay(CLOSE_MS_MAX)]);
+    await Promise.race([this.#sdk.shutdown().catch(() => {}), delay(CLOSE_MS_MAX)]);
+    // It was there for the whole process.
+    for (const global of [trace, context, logs, diag]) global.disable();
     const { waiting } = this.#export;
     if (waiting > 0) this.#logger.warn({ spans: waiting }, 'the last spans were not exported');
   }

@@ -7,20 +7,26 @@ const TOPIC = 'chat.rooms';
 
 let receiver: OtlpReceiver;
 let logged: string[];
+let opened: OpenTelemetryTracing[];
 
 beforeEach(async () => {
   receiver = await OtlpReceiver.open();
-  logged = [];
+  [logged, opened] = [[], []];
 });
 
-afterEach(() => receiver.close());
+afterEach(async () => {
+  for (const tracing of opened) await tracing.close();
+  await receiver.close();
+});
 
 function open(more: { readonly sample?: number; readonly spansMax?: number } = {}) {
   const { sample = 1, spansMax = 100 } = more;
   const log = (_: object, message: string) => void logged.push(message);
   const settings = { endpoint: receiver.endpoint, spansMax, intervalMs: 3_600_000 };
   const lines = { info: log, warn: log, error: log };
-  return new OpenTelemetryTracing({ export: settings, sample, node: 'one', topic: TOPIC }, lines);
+  const tracing = new OpenTelemetryTracing({ export: settings, sample, node: 'one', topic: TOPIC }, lines);
+  opened.push(tracing);
+  return tracing;
 }
 
 const shown = () =>
