@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +10,8 @@ import { ROOT } from './programs.ts';
 
 /** Bytes of all files of an image. */
 const SIZE_BYTES_MAX = 200_000_000;
-const READY_MS_MAX = 60_000;
+/** Milliseconds for it to start, be looked at and end. */
+const RUN_MS_MAX = 60_000;
 const ANY_PORTS = { TIDEGATE_HTTP_PORT: '0', TIDEGATE_TCP_PORT: '0', TIDEGATE_INTERNAL_PORT: '0' };
 
 /** Builds the image as its Dockerfile says, and runs what came of it. @returns what there is to tell of it */
@@ -53,7 +55,7 @@ async function checkProcess(image: BuiltImage, findings: Findings): Promise<void
   const gateway = image.start(image.config.Entrypoint, ANY_PORTS);
   const ended = once(gateway, 'exit');
   const errors = text(gateway.stderr);
-  const timeout = setTimeout(() => gateway.kill('SIGKILL'), READY_MS_MAX);
+  const timeout = setTimeout(() => process.kill(firstOf(gateway), 'SIGKILL'), RUN_MS_MAX);
   let ready: { pid: number; http: number; internal: number } | undefined;
   const said: string[] = [];
   const lines = createInterface(gateway.stdout);
@@ -74,14 +76,17 @@ async function checkProcess(image: BuiltImage, findings: Findings): Promise<void
   findings.expect(page.status === 200, `its page is answered with ${page.status}`);
   findings.expect((await healthOf(image, ready.internal)) === 0, 'its health check fails while it is well');
 
-  // The process itself, and not unshare, which waits for it.
-  const [pid] = readFileSync(`/proc/${gateway.pid}/task/${gateway.pid}/children`, 'utf8').split(' ');
-  process.kill(Number(pid), 'SIGTERM');
+  process.kill(firstOf(gateway), 'SIGTERM');
   gateway.stdout.resume();
   const [code, signal] = (await ended) as [number | null, string | null];
   clearTimeout(timeout);
   findings.expect(code === 0, `at SIGTERM it ended with ${code ?? signal}: ${await errors}`);
   findings.expect((await healthOf(image, ready.internal)) === 1, 'its health check passes where nothing is');
+}
+
+/** Process 1 of what runs in the image: the one that unshare waits for. Where that goes, all of its own go. */
+function firstOf({ pid }: ChildProcess): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0]);
 }
 
 /** What the image's own health check exits with. */
