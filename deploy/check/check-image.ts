@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { BuiltImage } from './built-image.ts';
 import type { Findings } from './findings.ts';
@@ -56,32 +57,39 @@ async function checkProcess(image: BuiltImage, findings: Findings): Promise<void
   const ended = once(gateway, 'exit');
   const errors = text(gateway.stderr);
   const timeout = setTimeout(() => process.kill(firstOf(gateway), 'SIGKILL'), RUN_MS_MAX);
-  let ready: { pid: number; http: number; internal: number } | undefined;
-  const said: string[] = [];
-  const lines = createInterface(gateway.stdout);
-  for await (const line of lines) {
-    said.push(line);
-    const entry = JSON.parse(line) as { msg: string; pid: number; http: number; internal: number };
-    if (entry.msg !== 'ready') continue;
-    ready = entry;
-    break;
-  }
-  if (ready === undefined) {
-    clearTimeout(timeout);
-    findings.problems.push(`it did not start: ${said.join('\n')}${await errors}`);
-    return;
-  }
-  findings.expect(ready.pid === 1, `it is process ${ready.pid} in its container, and not the one that gets signals`);
-  const page = await fetch(`http://127.0.0.1:${ready.http}/`);
-  findings.expect(page.status === 200, `its page is answered with ${page.status}`);
-  findings.expect((await healthOf(image, ready.internal)) === 0, 'its health check fails while it is well');
+  try {
+    const ready = await untilReady(gateway.stdout);
+    if (ready === null) throw new Error(`it did not start: ${await errors}`);
+    findings.expect(ready.pid === 1, `it is process ${ready.pid} in its container, and not the one that gets signals`);
+    const page = await fetch(`http://127.0.0.1:${ready.http}/`);
+    findings.expect(page.status === 200, `its page is answered with ${page.status}`);
+    findings.expect((await healthOf(image, ready.internal)) === 0, 'its health check fails while it is well');
 
-  process.kill(firstOf(gateway), 'SIGTERM');
-  gateway.stdout.resume();
-  const [code, signal] = (await ended) as [number | null, string | null];
-  clearTimeout(timeout);
-  findings.expect(code === 0, `at SIGTERM it ended with ${code ?? signal}: ${await errors}`);
-  findings.expect((await healthOf(image, ready.internal)) === 1, 'its health check passes where nothing is');
+    process.kill(firstOf(gateway), 'SIGTERM');
+    gateway.stdout.resume();
+    const [code, signal] = (await ended) as [number | null, string | null];
+    findings.expect(code === 0, `at SIGTERM it ended with ${code ?? signal}: ${await errors}`);
+    findings.expect((await healthOf(image, ready.internal)) === 1, 'its health check passes where nothing is');
+  } finally {
+    clearTimeout(timeout);
+    if (gateway.exitCode === null && gateway.signalCode === null) process.kill(firstOf(gateway), 'SIGKILL');
+  }
+}
+
+interface ReadyLine {
+  readonly msg: string;
+  readonly pid: number;
+  readonly http: number;
+  readonly internal: number;
+}
+
+/** The line that says so; null: the process has ended before. */
+async function untilReady(stdout: Readable): Promise<ReadyLine | null> {
+  for await (const line of createInterface(stdout)) {
+    const entry = JSON.parse(line) as ReadyLine;
+    if (entry.msg === 'ready') return entry;
+  }
+  return null;
 }
 
 /** Process 1 of what runs in the image: the one that unshare waits for. Where that goes, all of its own go. */
