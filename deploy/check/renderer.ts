@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { run } from './programs.ts';
 
 const HERE = fileURLToPath(new URL('./', import.meta.url));
-const BUILD_MS_MAX = 300_000;
+const BUILD_MS_MAX = 600_000;
 
 /** The program of this folder's Go files, which renders with what Compose and kubectl themselves are made of. */
 export class Renderer {
