@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -56,7 +56,7 @@ async function checkProcess(image: BuiltImage, findings: Findings): Promise<void
   const gateway = image.start(image.config.Entrypoint, ANY_PORTS);
   const ended = once(gateway, 'exit');
   const errors = text(gateway.stderr);
-  const timeout = setTimeout(() => process.kill(firstOf(gateway), 'SIGKILL'), RUN_MS_MAX);
+  const timeout = setTimeout(() => signalFirst(gateway, 'SIGKILL'), RUN_MS_MAX);
   try {
     const ready = await untilReady(gateway.stdout);
     if (ready === null) throw new Error(`it did not start: ${await errors}`);
@@ -65,14 +65,14 @@ async function checkProcess(image: BuiltImage, findings: Findings): Promise<void
     findings.expect(page.status === 200, `its page is answered with ${page.status}`);
     findings.expect((await healthOf(image, ready.internal)) === 0, 'its health check fails while it is well');
 
-    process.kill(firstOf(gateway), 'SIGTERM');
+    signalFirst(gateway, 'SIGTERM');
     gateway.stdout.resume();
     const [code, signal] = (await ended) as [number | null, string | null];
     findings.expect(code === 0, `at SIGTERM it ended with ${code ?? signal}: ${await errors}`);
     findings.expect((await healthOf(image, ready.internal)) === 1, 'its health check passes where nothing is');
   } finally {
     clearTimeout(timeout);
-    if (gateway.exitCode === null && gateway.signalCode === null) process.kill(firstOf(gateway), 'SIGKILL');
+    signalFirst(gateway, 'SIGKILL');
   }
 }
 
@@ -92,9 +92,15 @@ async function untilReady(stdout: Readable): Promise<ReadyLine | null> {
   return null;
 }
 
-/** Process 1 of what runs in the image: the one that unshare waits for. Where that goes, all of its own go. */
-function firstOf({ pid }: ChildProcess): number {
-  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0]);
+/**
+ * Signals process 1 of what runs in the image, which unshare waits for; nobody if it has ended. Where that goes, all that
+ * it has started go.
+ */
+function signalFirst({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  const file = `/proc/${pid}/task/${pid}/children`;
+  const first = existsSync(file) ? Number(readFileSync(file, 'utf8').split(' ')[0]) : 0;
+  // To the system 0 is not nobody, but everybody here.
+  if (first > 0) process.kill(first, signal);
 }
 
 /** What the image's own health check exits with. */
