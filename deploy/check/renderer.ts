@@ -18,10 +18,15 @@ export class Renderer {
   /** @throws Error with the compiler's words */
   static async build(): Promise<Renderer> {
     const folder = mkdtempSync(join(tmpdir(), 'tidegate-renderer-'));
-    await run('go', ['build', '-ldflags=-s -w', '-o', join(folder, 'check'), '.'], {
-      cwd: HERE,
-      timeoutMs: BUILD_MS_MAX,
-    });
+    try {
+      await run('go', ['build', '-ldflags=-s -w', '-o', join(folder, 'check'), '.'], {
+        cwd: HERE,
+        timeoutMs: BUILD_MS_MAX,
+      });
+    } catch (error) {
+      rmSync(folder, { recursive: true });
+      throw error;
+    }
     return new Renderer(folder);
   }
 
