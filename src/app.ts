@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type SecureContextOptions, Server as TlsServer } from 'node:tls';
+import type { SecureContextOptions } from 'node:tls';
 import type { Logger } from 'pino';
 import { type Config, isLoopback } from './config.ts';
 import { chooseEngine } from './engine.ts';
@@ -93,10 +93,13 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const tcpServer = new TcpServer(gateway, {
     greetingMs: config.greetingMs,
     firstLineTimeoutMs: config.firstLineTimeoutMs,
+    headerTimeoutMs: config.connectTimeoutMs,
     keepaliveMs: config.keepaliveMs,
     unacknowledgedMs: config.unacknowledgedMs,
     connectionsMax,
     tls,
+    trustedProxies: config.trustedProxies,
+    proxyProtocol: config.proxyProtocol,
   });
   const health = {
     notReady() {
@@ -145,7 +148,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   );
   certificate?.watch((pair) => {
     publicServer.setCertificate(pair);
-    if (tcpServer.server instanceof TlsServer) tcpServer.server.setSecureContext(pair);
+    tcpServer.setCertificate(pair);
   });
 
   const { backlog } = config;
@@ -191,14 +194,15 @@ function createPublicServer(
   tls: SecureContextOptions | null,
   logger: Logger,
 ): PublicServer {
-  const { connectionsMax, tlsCert: cert, tlsKey: key } = config;
+  const { connectionsMax, trustedProxies, tlsCert: cert, tlsKey: key } = config;
   const page = new WebPage(new URL('./web/', import.meta.url));
   const rules = new PublicRules(new HostRules(config.hosts, config.origins), page);
   const engine = chooseEngine(config);
   logger.info({ engine: engine.name }, `WebSockets are served by ${engine.what}`);
-  if (engine.library === null) return new WsServer(gateway, rules, { connectionsMax, tls });
+  if (engine.library === null) return new WsServer(gateway, rules, { connectionsMax, tls, trustedProxies });
   return new UwsServer(engine.library, gateway, rules, {
     connectionsMax,
+    trustedProxies,
     tls: cert !== null && key !== null ? { cert, key } : null,
   });
 }

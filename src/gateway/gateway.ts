@@ -184,25 +184,22 @@ export class Gateway implements SessionHost {
 
   /**
    * Counts a new connection, or says why it must be refused. Every admitted one is given back with
-   * {@link released} when it is gone.
+   * {@link released} when it is gone. `address` null: that of its client is still to come; then it is given back, and
+   * admitted with it.
    */
-  admit(address: string): DisconnectReason | null {
+  admit(address: string | null): DisconnectReason | null {
     const refused = this.#refusal(address);
     if (refused !== null) {
       this.tally.refusals[refused] += 1;
       return refused;
     }
-    const key = addressKey(address);
-    this.#connectionsByAddress.set(key, (this.#connectionsByAddress.get(key) ?? 0) + 1);
+    if (address !== null) this.#countAddress(address, 1);
     this.#connections += 1;
     return null;
   }
 
-  released(address: string): void {
-    const key = addressKey(address);
-    const left = (this.#connectionsByAddress.get(key) ?? 0) - 1;
-    if (left > 0) this.#connectionsByAddress.set(key, left);
-    else this.#connectionsByAddress.delete(key);
+  released(address: string | null): void {
+    if (address !== null) this.#countAddress(address, -1);
     this.#connections -= 1;
     if (this.#connections === 0) this.#emptied?.();
   }
@@ -345,11 +342,19 @@ export class Gateway implements SessionHost {
     return recheckWatches(session, this.rooms);
   }
 
+  #countAddress(address: string, by: 1 | -1): void {
+    const key = addressKey(address);
+    const count = (this.#connectionsByAddress.get(key) ?? 0) + by;
+    if (count > 0) this.#connectionsByAddress.set(key, count);
+    else this.#connectionsByAddress.delete(key);
+  }
+
   /** Why a connection is not to be admitted, or null. */
-  #refusal(address: string): 'drain' | 'overloaded' | 'connection_limit' | null {
+  #refusal(address: string | null): 'drain' | 'overloaded' | 'connection_limit' | null {
     if (this.#phase === 'draining' || this.#phase === 'drained') return 'drain';
     const { connectionsMax, handshakesMax } = this.#settings;
     if (this.#connections >= connectionsMax || this.handshakeCount >= handshakesMax) return 'overloaded';
+    if (address === null) return null;
     const { sessionsPerAddressMax } = this.#settings.access;
     const ofAddress = this.#connectionsByAddress.get(addressKey(address)) ?? 0;
     // Who has as many sessions as allowed is told so at `connect`; this is for who never says it.

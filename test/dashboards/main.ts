@@ -5,10 +5,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { lastingPorts } from '../../services/ports.ts';
 import { randomName } from '../../src/random-name.ts';
 import { Replica } from '../e2e/replica.ts';
 import { CuttingProxy } from '../faults/cutting-proxy.ts';
-import { lastingPorts } from '../lasting-ports.ts';
 import setUp from '../services/test-services.ts';
 import { type Expression, expressions, filledIn, labelsIn } from './expressions.ts';
 import { type Crew, loadAll, PARTITIONS, PAST_IN_REDIS } from './load.ts';
