@@ -32,6 +32,13 @@ interface Lines<Metric extends MetricEntry> {
   readonly legend?: string;
 }
 
+/** The same of whatever metric. */
+interface AnyLines {
+  readonly where?: Readonly<Record<string, readonly string[] | undefined>>;
+  readonly by?: readonly string[];
+  readonly legend?: string;
+}
+
 /** What the dashboard's variables leave. */
 const NODES = 'cluster=~"$cluster", instance=~"$node"';
 /** The shortest time over which a rate can be had, given how often is scraped. */
@@ -126,17 +133,15 @@ export function recorded(record: string, legend: string): Query {
 }
 
 /** What a metric's selector has in its braces, these included. */
-function selectionOf({ where = {} }: Pick<Lines<MetricEntry>, 'where'>): string {
-  const own = Object.entries<readonly string[] | undefined>(where).map(
-    ([label, values = []]) => `, ${label}=~"${values.join('|')}"`,
-  );
+function selectionOf({ where = {} }: AnyLines): string {
+  const own = Object.entries(where).map(([label, values = []]) => `, ${label}=~"${values.join('|')}"`);
   return `{${NODES}${own.join('')}}`;
 }
 
-function byOf({ by = [] }: Lines<MetricEntry>): string {
+function byOf({ by = [] }: AnyLines): string {
   return by.length === 0 ? '' : ` by (${by.join(', ')})`;
 }
 
-function query(expr: string, { by = [], legend = '' }: { by?: readonly string[]; legend?: string }): Query {
+function query(expr: string, { by = [], legend = '' }: AnyLines): Query {
   return { expr, legend: [legend, ...by.map((label) => `{{${label}}}`)].join(' ').trim() };
 }

@@ -2,9 +2,10 @@
  * `npm run check:dashboards`: whether Prometheus takes what it is given (page, configuration, rules), and whether each
  * expression of each panel has something to show under a load that does a little of everything.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { missingOf } from '../../deploy/check/programs.ts';
 import { lastingPorts } from '../../services/ports.ts';
 import { randomName } from '../../src/random-name.ts';
 import { Replica } from '../e2e/replica.ts';
@@ -15,6 +16,7 @@ import { type Crew, loadAll, PARTITIONS, PAST_IN_REDIS } from './load.ts';
 import { FOLDER, Prometheus, promtool } from './prometheus.ts';
 import { QUIET } from './quiet.ts';
 
+const DOCS = new URL('../../docs/DASHBOARDS.md', import.meta.url);
 /** Clusters, as in the configuration that is made for this. */
 const CLUSTERS = ['compose', 'alone'];
 /** All of the load lies within it. */
@@ -31,13 +33,15 @@ const OF_PROM_CLIENT = /^nodejs_active_(handles|requests|resources)_total non-co
 const ends: (() => Promise<unknown> | undefined)[] = [];
 
 async function main(): Promise<boolean> {
+  const missing = missingOf(['prometheus', 'promtool']);
+  if (missing.length > 0) throw new Error(`${missing.join(', ')} can't be found (Debian: apt-get install prometheus)`);
   const directory = mkdtempSync(join(tmpdir(), 'tidegate-dashboards-'));
   ends.push(async () => rmSync(directory, { recursive: true, force: true }));
   const stopServices = await setUp();
   if (stopServices !== undefined) ends.push(stopServices);
   const crew = await startCrew(directory);
   const { first, second, alone } = crew;
-  const problems = await problemsOfFormats(first.ports.internal);
+  const problems = await problemsOfFormats(first.ports.internal, directory);
 
   const targets = [first, second, alone].map(({ ports }, i) => `${INTERNAL_HOSTS[i]}:${ports.internal}`);
   const fromSeconds = Date.now() / 1_000;
@@ -60,7 +64,8 @@ async function main(): Promise<boolean> {
 }
 
 async function startCrew(directory: string): Promise<Crew> {
-  const { TIDEGATE_TEST_REDIS_URL: redisUrl = '', TIDEGATE_TEST_KAFKA_BROKERS: brokers = '' } = process.env;
+  const { TIDEGATE_TEST_REDIS_URL: redisUrl, TIDEGATE_TEST_KAFKA_BROKERS: brokers } = process.env;
+  if (redisUrl === undefined || brokers === undefined) throw new Error('it takes Redis and Kafka, which are not there');
   const redis = await CuttingProxy.open(Number(new URL(redisUrl).port));
   ends.push(() => redis.close());
   const ports = await lastingPorts(INTERNAL_HOSTS.length);
@@ -103,14 +108,23 @@ async function startCrew(directory: string): Promise<Crew> {
   return { first, second, alone, redis };
 }
 
-/** What promtool finds wrong with the page, the configuration and its rules. */
-async function problemsOfFormats(internalPort: number): Promise<string[]> {
+/** What promtool finds wrong with the page, the configurations that are committed and documented, and the rules. */
+async function problemsOfFormats(internalPort: number, directory: string): Promise<string[]> {
   const page = await (await fetch(`http://${INTERNAL_HOSTS[0]}:${internalPort}/metrics`)).text();
   const metrics = await promtool(['check', 'metrics'], page);
   const ofMetrics = metrics.said.split('\n').filter((line) => line !== '' && !OF_PROM_CLIENT.test(line));
-  const config = await promtool(['check', 'config', join(FOLDER, 'prometheus.yml')]);
-  console.log(config.said);
-  return [...ofMetrics, ...(config.isGood ? [] : ['promtool finds fault with prometheus.yml or its rules'])];
+  const documented = [...readFileSync(DOCS, 'utf8').matchAll(/^ *```yaml\n([^`]*)```/gm)].map(([, text = ''], i) => {
+    const file = join(directory, `documented-${i}.yml`);
+    // Debian's build knows nothing of Kubernetes.
+    const known = text.replace(/kubernetes_sd_configs:\n.*\n/, 'static_configs: []\n');
+    writeFileSync(file, known.replaceAll(/^ {3}/gm, ''));
+    return file;
+  });
+  const configs = [join(FOLDER, 'prometheus.yml'), ...documented].map(async (file) => {
+    const { said, isGood } = await promtool(['check', 'config', file]);
+    return isGood ? [] : [said];
+  });
+  return [...ofMetrics, ...(await Promise.all(configs)).flat()];
 }
 
 /** What an expression has to show in neither cluster, or not as its legend says. */
@@ -134,8 +148,15 @@ async function problemsOf(
   return values.some((value) => value !== 0) || isQuiet ? [] : [`nothing but zeros: ${where}: ${expr}`];
 }
 
+async function end(): Promise<void> {
+  for (const each of ends.splice(0).reverse()) await each();
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => void end().finally(() => process.exit(1)));
+}
 try {
   process.exitCode = (await main()) ? 0 : 1;
 } finally {
-  for (const end of ends.reverse()) await end();
+  await end();
 }
