@@ -49,7 +49,7 @@ export function perSecond<Metric extends Counter>(metric: Metric, lines: Lines<M
   return query(`sum${byOf(lines)} (rate(${metric.name}${selectionOf(lines)}${RATE}))`, lines);
 }
 
-/** Events between one point of the graph and the next: of what is too seldom for a rate to mean anything. */
+/** Events within the last moments: of what is too seldom for a rate to mean anything. One is at several points of a graph. */
 export function times<Metric extends Counter>(metric: Metric, lines: Lines<Metric>): Query {
   return query(`sum${byOf(lines)} (increase(${metric.name}${selectionOf(lines)}${RATE}))`, lines);
 }

@@ -30,7 +30,7 @@ const INTERNAL_HOSTS = ['127.0.0.1', '127.0.0.2', '127.0.0.3'] as const;
 const OF_PROM_CLIENT = /^nodejs_active_(handles|requests|resources)_total non-counter metrics should not have/;
 
 /** What is to be done at the end, the last first. */
-const ends: (() => Promise<unknown> | undefined)[] = [];
+const ends: (() => Promise<unknown>)[] = [];
 
 async function main(): Promise<boolean> {
   const missing = missingOf(['prometheus', 'promtool']);
@@ -100,11 +100,14 @@ async function startCrew(directory: string): Promise<Crew> {
     ends.push(() => replica.stop('SIGKILL'));
     return replica;
   };
-  const [first, second, alone] = await Promise.all([
+  const starts = [
     start({ ...env(0), ...shared, TIDEGATE_REDIS_URL: `redis://127.0.0.1:${redis.port}` }),
     start({ ...env(1), ...shared, TIDEGATE_REDIS_URL: redisUrl }),
     start({ ...env(2), ...tokens }),
-  ]);
+  ] as const;
+  // If one can't be started the others have to be known all the same, to be ended.
+  await Promise.allSettled(starts);
+  const [first, second, alone] = await Promise.all(starts);
   return { first, second, alone, redis };
 }
 
@@ -149,7 +152,7 @@ async function problemsOf(
 }
 
 async function end(): Promise<void> {
-  for (const each of ends.splice(0).reverse()) await each();
+  for (const each of ends.splice(0).reverse()) await each().catch(console.error);
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
