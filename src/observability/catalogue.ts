@@ -6,6 +6,7 @@ import { APPEND_SECONDS, CALL_SECONDS, LOCAL_SECONDS, type MetricEntry } from '.
 import { PEER_METRICS } from './peer-metrics.ts';
 import { PRESENCE_METRICS } from './presence-metrics.ts';
 import { REDIS_METRICS } from './redis-metrics.ts';
+import { TRACE_METRICS } from './trace-metrics.ts';
 
 const API_CALLS = [
   'publish',
@@ -333,6 +334,7 @@ export const METRICS = {
   },
   ...LOG_METRICS,
   ...PEER_METRICS,
+  ...TRACE_METRICS,
   ...REDIS_METRICS,
   draining: {
     name: 'tidegate_draining',

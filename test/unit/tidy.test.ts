@@ -136,6 +136,17 @@ describe('architecture', () => {
     expect(offences(roots, /^import (?!type\b).*'(\.\/redis\/|ioredis)/)).toEqual([]);
   });
 
+  it('lets only what makes traces of it know of OpenTelemetry, and loads that for nobody else', () => {
+    const others = src.filter(({ path }) => !path.startsWith('src/observability/opentelemetry-'));
+    expect(importers(others, (imported) => imported.startsWith('@opentelemetry/'))).toEqual([]);
+    const isOfTraces = (imported: string) => imported.startsWith('src/observability/opentelemetry-');
+    expect(importers(others, isOfTraces)).toEqual(
+      new Array(2).fill('src/open-tracing.ts imports src/observability/opentelemetry-tracing.ts'),
+    );
+    const root = others.filter(({ path }) => path === 'src/open-tracing.ts');
+    expect(offences(root, /^import (?!type\b).*opentelemetry/)).toEqual([]);
+  });
+
   it('keeps the hub and catching up free of any one log', () => {
     const files = src.filter(({ path }) => /\/(hub|catch-up|publication|room-log|partition)\.ts$/.test(path));
     expect(files).toHaveLength(5);
