@@ -244,5 +244,24 @@ export const ROOMS_AND_LOG: DashboardPlan = {
         },
       ],
     },
+    {
+      title: 'Traces',
+      graphs: [
+        {
+          title: 'Spans',
+          description:
+            'Spans of traced publishes: taken by the collector (exported), not taken (failed), or never sent, as too many waited (dropped).',
+          unit: 'cps',
+          queries: [perSecond(METRICS.spans, { by: ['result'] })],
+        },
+        {
+          title: 'Spans that wait',
+          description:
+            'Spans that the collector has not answered for, of the most that may wait. At 100 % more are dropped.',
+          unit: 'percentunit',
+          queries: [use(METRICS.spansWaiting, METRICS.spansWaitingMax, { by: ['instance'] })],
+        },
+      ],
+    },
   ],
 };

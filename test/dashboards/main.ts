@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { missingOf } from '../../deploy/check/programs.ts';
 import { lastingPorts } from '../../services/ports.ts';
+import { METRICS } from '../../src/observability/catalogue.ts';
 import { randomName } from '../../src/random-name.ts';
 import { Replica } from '../e2e/replica.ts';
 import { CuttingProxy } from '../faults/cutting-proxy.ts';
@@ -58,6 +59,7 @@ async function main(): Promise<boolean> {
   const stale = Object.keys(QUIET).filter((part) => all.every(({ expr }) => !expr.includes(part)));
   problems.push(...stale.map((part) => `quiet.ts has what no panel has: ${part}`));
   for (const each of all) problems.push(...(await problemsOf(each, prometheus, fromSeconds)));
+  if (!(await prometheus.hasExemplars(METRICS.publishAppend.name))) problems.push('Prometheus has no exemplars');
   for (const problem of problems) console.error(problem);
   console.log(`${all.length} expressions, ${problems.length} problems`);
   return problems.length === 0;
@@ -90,6 +92,8 @@ async function startCrew(directory: string): Promise<Crew> {
     TIDEGATE_PRESENCE_HEAL_MS: '500',
     TIDEGATE_PRESENCE_COMPARE_MS: '1000',
   };
+  // All of them, to a collector that is not there.
+  const traces = { TIDEGATE_OTLP_ENDPOINT: 'http://127.0.0.1:9', TIDEGATE_TRACE_SAMPLE: '1' };
   const tokens = {
     TIDEGATE_AUTH: 'jwt',
     TIDEGATE_JWKS_URL: 'http://127.0.0.1:9/keys',
@@ -101,7 +105,7 @@ async function startCrew(directory: string): Promise<Crew> {
     return replica;
   };
   const starts = [
-    start({ ...env(0), ...shared, TIDEGATE_REDIS_URL: `redis://127.0.0.1:${redis.port}` }),
+    start({ ...env(0), ...shared, ...traces, TIDEGATE_REDIS_URL: `redis://127.0.0.1:${redis.port}` }),
     start({ ...env(1), ...shared, TIDEGATE_REDIS_URL: redisUrl }),
     start({ ...env(2), ...tokens }),
   ] as const;

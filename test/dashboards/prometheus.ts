@@ -15,6 +15,8 @@ const READY_MS_MAX = 20_000;
 const SCRAPED_MS_MAX = 30_000;
 const STOP_MS_MAX = 5_000;
 const POLL_MS = 100;
+/** Longer than any load. */
+const EXEMPLARS_SECONDS = 300;
 
 /** One line of an answer, with its values over time; NaN where there is none. */
 export interface Series {
@@ -52,6 +54,7 @@ export class Prometheus {
         `--config.file=${config}`,
         `--storage.tsdb.path=${join(directory, 'data')}`,
         `--web.listen-address=${HOST}:${port}`,
+        '--enable-feature=exemplar-storage',
       ],
       logFile,
     );
@@ -75,6 +78,15 @@ export class Prometheus {
     return data.result.map(({ metric, values }) => {
       return { labels: metric, values: values.map(([, value]) => Number(value)) };
     });
+  }
+
+  /** Whether buckets of a histogram lead to traces. */
+  async hasExemplars(histogram: string): Promise<boolean> {
+    const end = Math.ceil(Date.now() / 1_000);
+    const parameters = { query: `${histogram}_bucket`, start: String(end - EXEMPLARS_SECONDS), end: String(end) };
+    const response = await fetch(`${this.#url}/api/v1/query_exemplars?${new URLSearchParams(parameters)}`);
+    const { data } = (await response.json()) as { data: { exemplars: { labels: Record<string, string> }[] }[] };
+    return data.some(({ exemplars }) => exemplars.some(({ labels }) => /^[0-9a-f]{32}$/.test(labels.trace_id ?? '')));
   }
 
   /** Resolves when each of so many targets has been read twice: what grows from then on is seen to. */
