@@ -125,7 +125,7 @@ class ForgetfulLog implements RoomLog {
   }
 
   read(): Promise<Page> {
-    return Promise.resolve({ publications: [], more: false });
+    return Promise.resolve({ publications: [], source: 'memory', more: false });
   }
 
   ends(): readonly number[] {

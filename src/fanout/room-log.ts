@@ -44,6 +44,8 @@ export interface ReadRequest {
 export interface Page {
   /** Oldest first. */
   readonly publications: readonly Publication[];
+  /** The farthest that had to be looked for it: this process's memory, what replicas keep for each other, or the log. */
+  readonly source: 'memory' | 'history' | 'log';
   /**
    * With `after`: newer ones follow within `through`, or may follow where it is not in memory. Otherwise: older ones
    * may follow.

@@ -130,7 +130,7 @@ export class Gateway implements SessionHost {
     this.inboxBytes = new InboxBytes(settings.inboxBytesMax, settings.inboxesBytesMax);
     const onAudience = (room: string, isThere: boolean) => peers.setInterest(room, isThere);
     this.hub = new Hub(log, settings.hub, () => this.flusher.flush(), tally, onAudience, tracing);
-    this.feed = new PresenceFeed(store, settings.feed, wheel, () => this.flusher.flush());
+    this.feed = new PresenceFeed(store, settings.feed, wheel, () => this.flusher.flush(), tally.presenceChanges);
     this.tracker = new PresenceTracker(store, this.feed, this.#moves, settings.tracker, wheel);
     const { hub, feed, tracker, unshared } = this;
     const { catchUpTimeoutMs, roomMembersMax } = settings;

@@ -255,6 +255,7 @@ export class KafkaLog implements ServedLog, TailSink {
       skewMs: this.#clocks.skewMs,
       tailRestarts: this.#tailRestarts + (this.#tail?.restarts ?? 0),
       batches: this.#lanes.batches,
+      lanesBusy: this.#lanes.busyCount,
       producersDropped: this.#lanes.droppedCount,
       producersDroppedMax: this.#settings.producersDroppedMax,
       scans: this.#pages.scans.counts,

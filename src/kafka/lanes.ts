@@ -60,6 +60,11 @@ export class Lanes {
     this.#context = context;
   }
 
+  /** Brokers with a request under way. */
+  get busyCount(): number {
+    return [...this.#lanes.values()].filter(({ isRunning }) => isRunning).length;
+  }
+
   /** Producers that were given up and are not gone. */
   get droppedCount(): number {
     return this.#dropped;

@@ -32,6 +32,7 @@ export interface MetricSources {
         readonly batches: Readonly<Record<string, number>>;
         readonly tailRestarts: number;
         readonly skewMs: number;
+        readonly lanesBusy: number;
         readonly producersDropped: number;
         readonly producersDroppedMax: number;
         readonly scans: Readonly<Record<string, number>>;
@@ -125,6 +126,10 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   signalPushes: ({ tally }) => tally.signalPushes,
   signalsShed: ({ tally }) => tally.signalsShed,
   presencePushes: ({ gateway }) => gateway.feed.pushCount,
+  resumes: ({ tally }) =>
+    Object.entries(tally.resumes).flatMap(([source, outcomes]) =>
+      Object.entries(outcomes).map(([outcome, value]) => ({ labels: { source, outcome }, value })),
+    ),
   bytesReceived: ({ tally }) => tally.bytesReceived,
   bytesSent: ({ gateway }) => gateway.flusher.bytesFlushed,
   connectionsAccepted: ({ tally }) => tally.connections,
@@ -177,6 +182,7 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   logClockSkew: ({ figures }) => (figures?.().skewMs ?? 0) / 1000,
   logScansRunning: ({ figures }) => figures?.().scansRunning ?? 0,
   logScansRunningMax: ({ figures }) => figures?.().scansMax ?? 0,
+  logLanesBusy: ({ figures }) => figures?.().lanesBusy ?? 0,
   logProducersDropped: ({ figures }) => figures?.().producersDropped ?? 0,
   logProducersDroppedMax: ({ figures }) => figures?.().producersDroppedMax ?? 0,
   historyReads: ({ history }) => history?.().reads ?? noneOf(METRICS.historyReads.labels.result),
@@ -236,6 +242,7 @@ const DISTRIBUTIONS: { readonly [Key in KeysOfType<'histogram'>]: (tally: Tally)
   join: (tally) => [{ distribution: tally.join }],
   apiRequest: (tally) => tally.api.map(({ call, took }) => ({ label: `call="${call}"`, distribution: took })),
   probe: (tally) => [{ distribution: tally.probe }],
+  presenceChanges: (tally) => [{ distribution: tally.presenceChanges }],
   redisCall: (tally) =>
     Object.entries(tally.redisCalls).map(([call, distribution]) => ({ label: `call="${call}"`, distribution })),
 };
@@ -313,7 +320,7 @@ function writeHistogram({ name, help }: MetricEntry, distributions: Distribution
       const behind = exemplar === undefined ? '' : writeExemplar(exemplar);
       lines.push(`${name}_bucket{${head}le="${bound}"} ${count}${behind}`);
     }
-    lines.push(`${name}_sum${braces} ${distribution.sumSeconds}`, `${name}_count${braces} ${count}`);
+    lines.push(`${name}_sum${braces} ${distribution.sum}`, `${name}_count${braces} ${count}`);
   }
   return `${lines.join('\n')}\n`;
 }
