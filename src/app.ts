@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type SecureContextOptions, Server as TlsServer } from 'node:tls';
+import type { SecureContextOptions } from 'node:tls';
 import type { Logger } from 'pino';
 import { type Config, isLoopback } from './config.ts';
 import { chooseEngine } from './engine.ts';
@@ -33,6 +33,7 @@ import { openLog } from './open-log.ts';
 import { openPeers } from './open-peers.ts';
 import { openPresence } from './open-presence.ts';
 import { openRedis } from './open-redis.ts';
+import { openTracing } from './open-tracing.ts';
 import { BOUNDS } from './protocol/bounds.ts';
 import { randomName } from './random-name.ts';
 import { TcpServer } from './tcp/tcp-server.ts';
@@ -72,7 +73,8 @@ const PROBE_TIMEOUT_MS = 5_000;
 export async function startApp(config: Config, logger: Logger, onFailure: (error: Error) => void): Promise<App> {
   const redis = await openRedis(config, logger);
   const history = await openHistory(config, redis, logger);
-  const { log, figures, bounds: logBounds } = await openLog(config, history, logger, onFailure);
+  const { log, figures, topic, bounds: logBounds } = await openLog(config, history, logger, onFailure);
+  const tracing = await openTracing(config, topic, logger);
   const keys = openKeys(config, logger);
   const presence = await openPresence(config, redis, logger);
   const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS, stepMsMax: WHEEL_STEP_MS_MAX });
@@ -82,7 +84,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const { peers, exchange, figures: peerFigures } = await openPeers(config, redis, id, logger);
   if (redis !== null) redis.onAnswered = (kind, ms) => tally.redisCalls[kind].observeMs(ms);
   const gateway = new Gateway(
-    { log, presence: presence.store, isPresenceShared: redis !== null, peers },
+    { log, presence: presence.store, isPresenceShared: redis !== null, peers, tracing: tracing ?? undefined },
     wheel,
     gatewaySettings(config, keys, tally),
     logger,
@@ -97,10 +99,13 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const tcpServer = new TcpServer(gateway, {
     greetingMs: config.greetingMs,
     firstLineTimeoutMs: config.firstLineTimeoutMs,
+    headerTimeoutMs: config.connectTimeoutMs,
     keepaliveMs: config.keepaliveMs,
     unacknowledgedMs: config.unacknowledgedMs,
     connectionsMax,
     tls,
+    trustedProxies: config.trustedProxies,
+    proxyProtocol: config.proxyProtocol,
   });
   const health = {
     notReady() {
@@ -130,6 +135,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     history: history === null ? null : () => history.figures(),
     presence: presence.figures,
     peers: peerFigures,
+    tracing: tracing === null ? null : () => tracing.figures(),
     keySet: keys instanceof RemoteKeySet ? keys : null,
     dashboard: () => dashboard.figures(),
     bounds: {
@@ -161,7 +167,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   );
   certificate?.watch((pair) => {
     publicServer.setCertificate(pair);
-    if (tcpServer.server instanceof TlsServer) tcpServer.server.setSecureContext(pair);
+    tcpServer.setCertificate(pair);
   });
 
   const { backlog } = config;
@@ -195,6 +201,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
       certificate?.unwatch();
       await history?.close();
       await log.close();
+      await tracing?.close();
       redis?.close();
     },
   };
@@ -207,14 +214,15 @@ function createPublicServer(
   tls: SecureContextOptions | null,
   logger: Logger,
 ): PublicServer {
-  const { connectionsMax, tlsCert: cert, tlsKey: key } = config;
+  const { connectionsMax, trustedProxies, tlsCert: cert, tlsKey: key } = config;
   const page = new WebPage(new URL('./web/', import.meta.url));
   const rules = new PublicRules(new HostRules(config.hosts, config.origins), page);
   const engine = chooseEngine(config);
   logger.info({ engine: engine.name }, `WebSockets are served by ${engine.what}`);
-  if (engine.library === null) return new WsServer(gateway, rules, { connectionsMax, tls });
+  if (engine.library === null) return new WsServer(gateway, rules, { connectionsMax, tls, trustedProxies });
   return new UwsServer(engine.library, gateway, rules, {
     connectionsMax,
+    trustedProxies,
     tls: cert !== null && key !== null ? { cert, key } : null,
   });
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Grants } from './identity/grants.ts';
 import type { Rate } from './protocol/limits.ts';
+import { TrustedProxies } from './proxies/trusted-proxies.ts';
 
 /** One environment variable: how it is checked, and what `--help` says of it. */
 export interface Variable<T> {
@@ -50,6 +51,21 @@ export function addresses(name: string, help: string) {
   };
 }
 
+/** Addresses and networks. */
+export function networks(name: string, help: string) {
+  const kind = list(name, help);
+  const schema = kind.schema.transform((entries, context) => {
+    try {
+      return new TrustedProxies(entries);
+    } catch {
+      context.addIssue({ code: 'custom' });
+      return z.NEVER;
+    }
+  });
+  const expected = 'addresses and networks such as 10.0.0.0/8 or fd00::/8, comma-separated';
+  return { ...kind, schema, expected };
+}
+
 /** Where Redis is: `redis://` or `rediss://`, with user, password and database where they are needed. */
 export function redisUrl(name: string, help: string) {
   const schema = z
@@ -72,6 +88,31 @@ function isRedisUrl(text: string): boolean {
   }
   const isWhole = (username === '' || password !== '') && search === '' && hash === '';
   return /^rediss?:$/.test(protocol) && hostname !== '' && /^(\/\d{0,4})?$/.test(pathname) && isWhole;
+}
+
+/** Where something is asked over HTTP: without user and password, and all of it known beforehand. */
+export function baseUrl(name: string, help: string) {
+  const schema = z
+    .string()
+    .refine((value) => value === '' || isBaseUrl(value))
+    .transform((value) => (value === '' ? null : value));
+  const expected = 'an http or https URL without user, password and query';
+  return { name, schema, fallback: '', expected, help };
+}
+
+function isBaseUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password, search, hash } = new URL(text);
+  return /^https?:$/.test(protocol) && [username, password, search, hash].every((part) => part === '');
+}
+
+export function ratio(name: string, fallback: number, help: string) {
+  const schema = z
+    .string()
+    .regex(/^\d(\.\d{1,9})?$/)
+    .transform(Number)
+    .pipe(z.number().min(0).max(1));
+  return { name, schema, fallback: String(fallback), expected: 'a number from 0 to 1', help };
 }
 
 export function int(name: string, fallback: number, min: number, max: number, help: string, later?: true) {

@@ -1,3 +1,4 @@
+import type { PublishTrace } from '../observability/tracing.ts';
 import type { Gap, Position } from '../protocol/position.ts';
 import type { Publication } from '../protocol/publication.ts';
 
@@ -13,6 +14,8 @@ export interface AppendRequest {
    * unsettled. If it fails, this one fails with `overloaded` and is not appended.
    */
   readonly after?: string | undefined;
+  /** Told how far the record comes, but not how the append ends. Absent: it is not traced. */
+  readonly trace?: PublishTrace | undefined;
 }
 
 export interface Appended {

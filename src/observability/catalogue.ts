@@ -6,6 +6,7 @@ import { APPEND_SECONDS, CALL_SECONDS, LOCAL_SECONDS, type MetricEntry } from '.
 import { PEER_METRICS } from './peer-metrics.ts';
 import { PRESENCE_METRICS } from './presence-metrics.ts';
 import { REDIS_METRICS } from './redis-metrics.ts';
+import { TRACE_METRICS } from './trace-metrics.ts';
 
 const API_CALLS = [
   'publish',
@@ -157,7 +158,7 @@ export const METRICS = {
     name: 'tidegate_connections_refused_total',
     type: 'counter',
     signal: 'errors',
-    help: 'Connections that got no session: sent away; silent (connect_timeout); no client of ours (foreign, bad_handshake, forbidden host or origin); or above every bound (dropped)',
+    help: 'Connections that got no session: sent away; silent (connect_timeout); no client of ours (foreign, bad_handshake, forbidden host or origin); from a trusted proxy, with a malformed PROXY header or without the one that is required (bad_proxy_header); or above every bound (dropped)',
     labels: {
       reason: [
         'drain',
@@ -167,6 +168,7 @@ export const METRICS = {
         'foreign',
         'bad_handshake',
         'forbidden',
+        'bad_proxy_header',
         'dropped',
       ],
     },
@@ -332,6 +334,7 @@ export const METRICS = {
   },
   ...LOG_METRICS,
   ...PEER_METRICS,
+  ...TRACE_METRICS,
   ...REDIS_METRICS,
   draining: {
     name: 'tidegate_draining',

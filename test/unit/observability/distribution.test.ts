@@ -18,6 +18,23 @@ describe('Distribution', () => {
     expect(distribution.sum).toBe(0);
   });
 
+  it('keeps the last one of each bucket that was traced', () => {
+    const distribution = new Distribution([0.001, 0.01]);
+    const ids = (trace_id: string) => ({ trace_id, span_id: 's' });
+    for (const [ms, name] of [
+      [2, 'a'],
+      [3, 'b'],
+      [5_000, 'c'],
+    ] as const)
+      distribution.observeMs(ms, ids(name));
+    distribution.observeMs(4);
+    expect(distribution.exemplars).toEqual([
+      undefined,
+      { ids: ids('b'), seconds: 0.003, atMs: expect.any(Number) },
+      { ids: ids('c'), seconds: 5, atMs: expect.any(Number) },
+    ]);
+  });
+
   it('counts everything once', () => {
     const times = fc.array(fc.double({ min: 0, max: 20_000, noNaN: true }));
     fc.assert(
