@@ -65,6 +65,13 @@ export const PRESENCE: DashboardPlan = {
           queries: [sum(METRICS.sessions, { by: ['instance'] })],
         },
         {
+          title: 'Sessions by status',
+          description: 'Sessions connected, by what their people say of themselves, on all nodes.',
+          unit: 'short',
+          style: 'stacked',
+          queries: [sum(METRICS.statusSessions, { by: ['status'] })],
+        },
+        {
           title: 'Users and devices',
           description: 'Users online and their devices, in their grace too; who is on two nodes counts twice.',
           unit: 'short',

@@ -245,7 +245,7 @@ export const ROOMS_AND_LOG: DashboardPlan = {
       ],
     },
     {
-      title: 'Traces',
+      title: 'Traces, and the live dashboard',
       graphs: [
         {
           title: 'Spans',
@@ -260,6 +260,13 @@ export const ROOMS_AND_LOG: DashboardPlan = {
             'Spans that the collector has not answered for, of the most that may wait. At 100 % more are dropped.',
           unit: 'percentunit',
           queries: [use(METRICS.spansWaiting, METRICS.spansWaitingMax, { by: ['instance'] })],
+        },
+        {
+          title: 'Lookers',
+          description:
+            'Pages and programs that read /dashboard/figures, of the most that may. At 100 % more are refused.',
+          unit: 'percentunit',
+          queries: [use(METRICS.dashboardStreams, METRICS.dashboardStreamsMax, { by: ['instance'] })],
         },
       ],
     },
