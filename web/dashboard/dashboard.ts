@@ -159,7 +159,7 @@ function plot(scope: Scope): void {
   ]);
   panels.errors.show(times, [
     of('errors', 'Errors', since(scope.totalOf('errors'))),
-    of('disconnects', 'Sessions ended', since(scope.totalOf('disconnects'))),
+    of('disconnects', 'Ended', since(scope.totalOf('disconnects'))),
     of('refused', 'Refused', since(scope.totalOf('connectionsRefused'))),
   ]);
   panels.loop.show(times, [of('loopLag', scope.replicas.length > 1 ? 'p99, the worst' : 'p99')]);

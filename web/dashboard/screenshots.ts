@@ -51,7 +51,7 @@ class Person {
 }
 
 async function picture(port: number, name: string, colorScheme: 'light' | 'dark') {
-  const viewport = { width: 1_280, height: 900 };
+  const viewport = { width: 1_440, height: 900 };
   const context = await browser.newContext({ viewport, colorScheme, locale: 'en-GB' });
   const page = await context.newPage();
   await page.goto(`http://127.0.0.1:${port}/dashboard`);
