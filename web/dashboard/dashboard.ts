@@ -1,4 +1,4 @@
-import type { View } from '../../src/observability/figures.ts';
+import type { Figures, View } from '../../src/observability/figures.ts';
 import { arrange, byId, make, setText } from '../dom.ts';
 import { COLUMN_NAMES, type Column, columnsOf } from './columns.ts';
 import { ErrorsList } from './errors-list.ts';
@@ -96,7 +96,8 @@ function panel(section: string, title: string, unit: (value: number | null) => s
 
 /** Keeps what a view has for the plots. */
 function take({ atMs, replicas: told }: View): void {
-  replicas = told.map(({ figures, ageMs }) => {
+  const named = [...told].sort((a, b) => byName(a.figures, b.figures));
+  replicas = named.map(({ figures, ageMs }) => {
     const track = tracks.get(figures.id) ?? new Track();
     tracks.set(figures.id, track);
     track.add(figures);
@@ -170,11 +171,15 @@ function plot(scope: Scope): void {
   panels.lag.show(times, [of('lag', 'Records')]);
 }
 
+function byName(a: Figures, b: Figures): number {
+  return a.node.localeCompare(b.node) || a.id.localeCompare(b.id);
+}
+
 /** The same lines in the same colours, for as long as the same replicas are there. */
 function byReplica(): Line[] {
   const sessionsOf = ({ figures }: Replica) => figures.numbers.sessions ?? 0;
   const most = [...replicas].sort((a, b) => sessionsOf(b) - sessionsOf(a)).slice(0, COLOURS);
-  most.sort((a, b) => a.figures.node.localeCompare(b.figures.node) || a.figures.id.localeCompare(b.figures.id));
+  most.sort((a, b) => byName(a.figures, b.figures));
   return most.map(({ figures }) => ({ label: figures.node, values: history.column(figures.id, 'sessions') }));
 }
 
