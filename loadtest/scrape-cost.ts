@@ -2,7 +2,7 @@
  * What a scrape of /metrics costs a gateway that has nothing else to do: CPU milliseconds each, by the gateway's own
  * account, and bytes.
  *
- *   npm run build && node loadtest/scrape-cost.ts
+ *   npm run build && npx node loadtest/scrape-cost.ts
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
