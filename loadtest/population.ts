@@ -1,4 +1,4 @@
-import { type Run, Session } from './clients/session.ts';
+import { LOOPBACK, type Road, type Run, Session } from './clients/session.ts';
 import type { Wire } from './clients/wire.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
 import { PublishWindow } from './publish-window.ts';
@@ -24,6 +24,7 @@ export interface PopulationShape {
 
 /** All sessions of a load process against one server, in their rooms, and what they have received. */
 export class Population implements Run {
+  readonly road: Road;
   readonly ports: readonly number[];
   readonly wire: Wire;
   readonly window: PublishWindow;
@@ -37,7 +38,14 @@ export class Population implements Run {
   readonly #rooms: RoomStream[] = [];
   readonly #sessions: Session[] = [];
 
-  constructor(ports: readonly number[], wire: Wire, shape: PopulationShape, fail: (error: Error) => void) {
+  constructor(
+    ports: readonly number[],
+    wire: Wire,
+    shape: PopulationShape,
+    fail: (error: Error) => void,
+    road: Road = LOOPBACK,
+  ) {
+    this.road = road;
     this.ports = ports;
     this.histograms = ports.map(() => new LatencyHistogram());
     this.wire = wire;

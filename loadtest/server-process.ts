@@ -14,6 +14,8 @@ export interface RunningServer {
   readonly pid: number;
   /** The port that the contender's clients use. */
   readonly port: number;
+  /** All of its public ports. */
+  readonly ports: { readonly http?: number; readonly tcp?: number };
   /** Of tidegate: where its metrics are; 0 of others. */
   readonly internalPort: number;
   /** What it said last. */
@@ -80,7 +82,7 @@ export async function startServer(
     const { pid, internal = 0, ...ports } = await ready;
     const port = ports[contender.port];
     if (port === undefined) throw new Error('its ready line lacks a port');
-    return { pid, port, internalPort: internal, output: () => output, stop: stopAll };
+    return { pid, port, ports, internalPort: internal, output: () => output, stop: stopAll };
   } catch (error) {
     await stopAll();
     throw new Error(`${contender.name} did not start: ${(error as Error).message}\n${output}`);

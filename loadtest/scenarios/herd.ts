@@ -1,0 +1,160 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Returns } from '../crowd/crowd.ts';
+import type { LoadOptions } from '../load-options.ts';
+import type { LoadRun, Scenario } from '../load-run.ts';
+import type { Replica } from '../target.ts';
+import type { SlotRange } from '../timeline.ts';
+import { CrowdRun } from './crowd-run.ts';
+
+const SLOT_MS = 250;
+const POLL_MS = 200;
+/** After the last one is back: what comes late would come by then. */
+const AFTER_MS = 5_000;
+/** A crashed replica's sessions are gone after its lease and the grace, and at the latest after that in a storm. */
+const PRESENCE_MS_MAX = 120_000;
+/** Who has said goodbye is gone at once; so that it is seen to, half say so at the end. */
+const LEAVING_SHARE = 0.5;
+const EXIT_MS_MAX = 60_000;
+/**
+ * Of replicas that are to freeze: their clients find out sooner than by default, after 1.5 times this and 10 s, which
+ * is to be within the freeze.
+ */
+const FROZEN_HEARTBEAT_MS = 5_000;
+
+/** A replica is lost, and its clients come back. */
+export const HERD: Scenario = {
+  slotMsMin: SLOT_MS,
+
+  env({ fault }: LoadOptions) {
+    return fault === 'freeze' ? { TIDEGATE_HEARTBEAT_MS: String(FROZEN_HEARTBEAT_MS) } : {};
+  },
+
+  plannedMs({ sessions, arrivals, seconds, fault, freezeSeconds }) {
+    const frozenMs = fault === 'freeze' ? freezeSeconds * 1000 : 0;
+    return (sessions / arrivals) * 1000 + seconds * 1000 + frozenMs + 10_000 + AFTER_MS + 30_000;
+  },
+
+  async run(run) {
+    const { options, target } = run;
+    const [victim, ...survivors] = target.replicas;
+    if (victim === undefined || victim.pid === null || survivors.length === 0) {
+      throw new Error(
+        'herd loses one of several replicas that it has started itself: --replicas 2 or more, without --url',
+      );
+    }
+    const crowd = await CrowdRun.start(run, 'full');
+    try {
+      await crowd.gather();
+      run.say(`for ${options.seconds} s nothing is wrong`);
+      await crowd.publish();
+      await run.pause(options.seconds * 1000);
+      const storm = await loseAndReturn(run, crowd, victim, victim.pid);
+      await run.pause(AFTER_MS);
+      run.say('the last publications are waited for');
+      await crowd.settle();
+      run.say('presence is compared');
+      const presenceMs = await crowd.checkPresence('presence is true', PRESENCE_MS_MAX);
+      run.figure('until presence was true, once all were back', presenceMs / 1000, 's');
+      const left = await crowd.fleet.all('dismiss', { share: LEAVING_SHARE, how: 'goodbye' });
+      run.say(`${left.reduce((sum, count) => sum + count, 0)} have said goodbye`);
+      const withoutMs = await crowd.checkPresence('presence is true when half have left', PRESENCE_MS_MAX);
+      run.figure('until presence was true, once half had left', withoutMs / 1000, 's');
+      await crowd.finish();
+      figuresOfStorm(run, storm, survivors);
+      const flaps = run.timeline.total('the living seen leaving');
+      run.figure('presence flaps: the living seen leaving', flaps, '');
+    } finally {
+      await crowd.end();
+    }
+  },
+};
+
+async function loseAndReturn(run: LoadRun, crowd: CrowdRun, victim: Replica, pid: number): Promise<SlotRange> {
+  const { options, timeline } = run;
+  const { fault } = options;
+  const before = await crowd.online();
+  run.check('all are online before', before === options.sessions, `${before} of ${options.sessions}`);
+  await crowd.fleet.all('mark');
+  const from = timeline.slotNow;
+  const faultMs = performance.now();
+  run.moment({ kill: 'killed', drain: 'drain begins', freeze: 'frozen' }[fault]);
+  run.say(`${victim.name}: ${fault}`);
+  process.kill(pid, { kill: 'SIGKILL', drain: 'SIGTERM', freeze: 'SIGSTOP' }[fault] as NodeJS.Signals);
+  if (fault === 'freeze') {
+    await run.pause(options.freezeSeconds * 1000);
+    process.kill(pid, 'SIGCONT');
+    run.moment('goes on');
+    run.say(`${victim.name} goes on`);
+  }
+  if (fault === 'drain') await awaitExit(run, pid, faultMs);
+  // Of what nobody has noticed yet, everybody seems to be back.
+  await sleep(POLL_MS);
+  let returns: Returns[] = [];
+  const areBack = await run.until(
+    async () => {
+      returns = await crowd.fleet.all('returns');
+      return (await crowd.online()) === options.sessions && returns.every(({ lost, backMs }) => backMs.length === lost);
+    },
+    options.backSeconds * 1000,
+    POLL_MS,
+  );
+  const lost = returns.reduce((sum, each) => sum + each.lost, 0);
+  const backMs = returns.flatMap((each) => each.backMs).toSorted((a, b) => a - b);
+  run.moment('all are back');
+  run.check(
+    'all are back',
+    areBack && backMs.length === lost,
+    `${backMs.length} of ${lost} that lost their connection`,
+  );
+  for (const share of [0.5, 0.9, 0.99, 1]) {
+    const ms = backMs[Math.ceil(lost * share) - 1];
+    if (ms !== undefined) run.figure(`${share * 100} % are back after`, ms / 1000, 's');
+  }
+  const attempts = returns.flatMap((each) => each.attempts);
+  run.figure('sessions that lost their connection', lost, '');
+  run.figure(
+    'attempts a client, mean',
+    attempts.reduce((sum, each) => sum + each, 0) / Math.max(1, attempts.length),
+    '',
+  );
+  run.figure('attempts a client, most', Math.max(0, ...attempts), '');
+  return { from, to: timeline.slotNow + 1 };
+}
+
+/** From the fault until all were back: what became of the tries to come back, and what it took. */
+function figuresOfStorm(run: LoadRun, storm: SlotRange, survivors: readonly Replica[]): void {
+  const { timeline } = run;
+  run.figure('attempts a second, most', timeline.peakPerSecond('attempts', storm), '/s');
+  for (const [prefix, what] of [
+    ['failed: ', 'attempts failed:'],
+    ['disconnect: ', 'sent away with'],
+    ['closed: ', 'connections closed with'],
+  ] as const) {
+    const totals = Object.entries(timeline.totals(prefix, storm));
+    for (const [reason, times] of totals) run.figure(`${what} ${reason}`, times, '');
+  }
+  for (const what of ['rooms recovered', 'rooms not recovered', 'rooms told to resync', 'gaps']) {
+    run.figure(what, timeline.total(what, storm), '');
+  }
+  for (const { name } of survivors) {
+    for (const [reason, times] of Object.entries(run.countsOf(name).refused)) {
+      if (times > 0) run.figure(`${name} has refused: ${reason}`, times, '');
+    }
+  }
+  run.figuresOfUse(storm);
+}
+
+async function awaitExit(run: LoadRun, pid: number, sinceMs: number): Promise<void> {
+  const isGone = await run.until(async () => !isRunning(pid), EXIT_MS_MAX, POLL_MS);
+  const seconds = (performance.now() - sinceMs) / 1000;
+  run.check('the drained replica ends', isGone, `after ${seconds.toFixed(1)} s`);
+  run.moment('drained');
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
