@@ -86,14 +86,17 @@ export class LoadRun {
   }
 
   /** Figures of CPU and memory of all servers and load processes, and a warning where the load had no rest. */
-  figuresOfUse(range: SlotRange): void {
+  async figuresOfUse(range: SlotRange): Promise<void> {
     const { timeline, target, options } = this;
+    await this.watch.read();
     for (const { name } of [...target.replicas, ...target.besides]) {
-      const cpu = timeline.valuesOf(`${name} CPU`, range);
+      const within = timeline.valuesOf(`${name} CPU`, range);
+      // Of a second or two there may be no reading but that of just now.
+      const cpu = within.length > 0 ? within : timeline.valuesOf(`${name} CPU`).slice(-1);
       if (cpu.length === 0) continue;
       this.figure(`${name} CPU`, meanOf(cpu) * 100, '%');
       this.figure(`${name} CPU, most`, Math.max(...cpu) * 100, '%');
-      this.figure(`${name} memory, most`, Math.max(...timeline.valuesOf(`${name} memory, MiB`, range)), 'MiB');
+      this.figure(`${name} memory, most`, Math.max(...timeline.valuesOf(`${name} memory, MiB`)), 'MiB');
       const delays = timeline.valuesOf(`${name} loop delay, most, ms`, range);
       if (delays.length > 0) this.figure(`${name} loop delay, most`, Math.max(...delays), 'ms');
     }

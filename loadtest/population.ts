@@ -20,6 +20,8 @@ export interface PopulationShape {
   /** Numbers of the first room and session, for several populations of one server. */
   readonly firstRoom?: number;
   readonly firstSession?: number;
+  /** What the names of rooms begin with: another one for each run against the same server. */
+  readonly roomPrefix?: string;
 }
 
 /** All sessions of a load process against one server, in their rooms, and what they have received. */
@@ -72,9 +74,16 @@ export class Population implements Run {
   }
 
   async connect(): Promise<void> {
-    const { rooms, sessionsPerRoom, publishersPerRoom, isWoven = false, firstRoom = 0 } = this.#shape;
+    const {
+      rooms,
+      sessionsPerRoom,
+      publishersPerRoom,
+      isWoven = false,
+      firstRoom = 0,
+      roomPrefix = 'room',
+    } = this.#shape;
     for (let index = 0; index < rooms; index++) {
-      const name = `room-${String(firstRoom + index).padStart(5, '0')}`;
+      const name = `${roomPrefix}-${String(firstRoom + index).padStart(5, '0')}`;
       this.#rooms.push(new RoomStream(index, name, this.wire, this.window));
     }
     const total = isWoven ? rooms : rooms * sessionsPerRoom;

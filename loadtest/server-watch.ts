@@ -34,6 +34,7 @@ export class ServerWatch {
   /** @param onReady which of the replicas are ready, by their places, when that has changed */
   begin(onReady: (areReady: readonly boolean[]) => void): void {
     const readMs = Math.max(READ_MS_MIN, this.#timeline.clock.slotMs);
+    void this.read();
     this.#every(readMs, () => this.read());
     const { replicas } = this.#target;
     const failures = replicas.map(() => 0);

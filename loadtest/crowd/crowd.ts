@@ -7,6 +7,8 @@ import { type CrowdRoom, type CrowdWays, Member } from './member.ts';
 import { SharedPast } from './shared-past.ts';
 
 export interface CrowdShape {
+  /** What the names of rooms and members begin with: another one for each run against the same gateway. */
+  readonly prefix: string;
   readonly members: number;
   readonly roomSize: number;
   /** Numbers of the first member and room, so that those of all load processes differ. */
@@ -58,7 +60,7 @@ export class Crowd {
     this.#nextMember = shape.firstMember;
     const rooms = Math.ceil(shape.members / shape.roomSize);
     this.#rooms = Array.from({ length: rooms }, (_, index) => {
-      const name = `crowd-${String(shape.firstRoom + index).padStart(5, '0')}`;
+      const name = `${shape.prefix}-${String(shape.firstRoom + index).padStart(5, '0')}`;
       return { name, past: new SharedPast(name, ways.faults), due: new Map() };
     });
     this.#schedule = new PublishSchedule({ publishAt: (dueUs) => this.#publish(dueUs) }, 'woken', fail);
@@ -82,7 +84,7 @@ export class Crowd {
 
   /** Has somebody new come to a room. */
   admit(room: CrowdRoom): { readonly member: Member; readonly arrival: Promise<void> } {
-    const member = new Member(this.#nextMember++, room, this.#ways);
+    const member = new Member(this.#nextMember++, this.#shape.prefix, room, this.#ways);
     this.#members.push(member);
     return { member, arrival: member.come() };
   }

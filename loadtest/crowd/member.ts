@@ -54,9 +54,9 @@ export class Member {
   /** When it was online again after it had lost its connection for the last time; undefined: it never lost one. */
   backAtMs: number | undefined;
 
-  constructor(index: number, room: CrowdRoom, ways: CrowdWays) {
+  constructor(index: number, prefix: string, room: CrowdRoom, ways: CrowdWays) {
     this.index = index;
-    this.user = `m${index}`;
+    this.user = `${prefix}.${index}`;
     this.room = room;
     this.#ways = ways;
     this.line = ways.network.line();

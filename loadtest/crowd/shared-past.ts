@@ -3,8 +3,12 @@ import type { Fault, FaultCount } from './fault-count.ts';
 /** How far one session has come in its room's past. */
 export interface PastReader {
   readonly name: string;
-  /** Number of the next publication that it is to see; undefined until `begin`. */
+  /** It is to see what lies behind this offset; undefined until `begin`. */
+  from: number | undefined;
+  /** Number of the next publication that it is to see; undefined as long as that is not known. */
   next: number | undefined;
+  /** What it has seen meanwhile. */
+  readonly early: Seen[];
 }
 
 /** What a reader sees of a publication. */
@@ -13,6 +17,12 @@ export interface Seen {
   readonly publisher: number;
   /** The how-manyeth of its publisher. */
   readonly sequence: number;
+}
+
+/** Offsets that nobody was there to see: behind `after`, up to and with `upTo`. */
+interface Hole {
+  readonly after: number;
+  readonly upTo: number;
 }
 
 interface Publisher {
@@ -30,7 +40,8 @@ const KEPT_MAX = 4_096;
  * they do. Whoever is ahead extends it, where the publication must be a new one, behind the last; all others must see
  * the same from where they began. An acknowledged one must be in it, at the offset that the acknowledgement named.
  *
- * Unlike a RoomStream it goes on after a fault and counts it, and its readers come, go and are away for a while.
+ * Unlike a RoomStream it goes on after a fault and counts it, and its readers come, go and are away for a while. Who comes
+ * may be told of a place that those who are here have not come to yet: until they have, what it sees is kept.
  */
 export class SharedPast {
   readonly #name: string;
@@ -41,6 +52,8 @@ export class SharedPast {
   /** Of the last one forgotten. */
   #baseOffset = -1;
   readonly #readers = new Set<PastReader>();
+  readonly #waiting = new Set<PastReader>();
+  readonly #holes: Hole[] = [];
   readonly #publishers = new Map<number, Publisher>();
   /** Acknowledged and not seen yet, and seen but not acknowledged: offsets by publication. */
   readonly #acknowledged = new Map<string, number>();
@@ -57,31 +70,39 @@ export class SharedPast {
   }
 
   addReader(name: string): PastReader {
-    const reader = { name, next: undefined };
+    const reader: PastReader = { name, from: undefined, next: undefined, early: [] };
     this.#readers.add(reader);
     return reader;
   }
 
   /** It has seen nothing yet, and is to see all that lies behind `offset`. */
   begin(reader: PastReader, offset: number): void {
-    let next = this.#seen.length;
-    while (next > 0 && (this.#seen[next - 1] as Seen).offset > offset) next -= 1;
-    reader.next = this.#base + next;
+    reader.from = offset;
+    this.#waiting.add(reader);
+    this.#alignWaiting();
   }
 
   /** It will see no more. */
   removeReader(reader: PastReader): void {
     this.#readers.delete(reader);
+    this.#waiting.delete(reader);
+    // Nobody has to wait for it any more.
+    this.#alignWaiting();
   }
 
   see(reader: PastReader, seen: Seen): void {
-    if (reader.next === undefined) {
+    if (reader.from === undefined) {
       this.#fault('reordered', 1, `${reader.name} saw offset ${seen.offset} before it had joined`);
+      return;
+    }
+    if (reader.next === undefined) {
+      reader.early.push(seen);
       return;
     }
     const expected = this.#seen[reader.next - this.#base];
     if (expected === undefined) {
       this.#extend(reader, seen);
+      this.#alignWaiting();
     } else if (isSame(expected, seen)) {
       reader.next += 1;
     } else {
@@ -100,20 +121,51 @@ export class SharedPast {
 
   /** Nothing more will come: counts what readers still lack, and what was acknowledged and never came. */
   finish(): void {
+    const waiting = [...this.#waiting].sort((a, b) => (a.from as number) - (b.from as number));
+    for (const reader of waiting) this.#align(reader);
     for (const reader of this.#readers) {
       // One that never came to join is seen by other means.
       const lacking = this.length - (reader.next ?? this.length);
       if (lacking > 0) this.#fault('lost', lacking, `${reader.name} lacks the last ${lacking}`);
     }
     for (const [key, offset] of this.#acknowledged) {
+      if (!this.#hadWitness(offset)) continue;
       this.#fault('lost', 1, `${key} was acknowledged at offset ${offset}, and nobody has seen it`);
     }
     this.#acknowledged.clear();
   }
 
+  get #end(): number {
+    return this.#seen.at(-1)?.offset ?? this.#baseOffset;
+  }
+
+  /** Whether somebody was here who had to see this offset. */
+  #hadWitness(offset: number): boolean {
+    if (offset <= this.#end) return !this.#holes.some(({ after, upTo }) => offset > after && offset <= upTo);
+    return [...this.#readers].some(({ from }) => from !== undefined && from < offset);
+  }
+
+  #alignWaiting(): void {
+    for (const reader of this.#waiting) {
+      const from = reader.from as number;
+      const isAhead = [...this.#readers].some((other) => other.from !== undefined && other.from < from);
+      if (this.#end > from || !isAhead) this.#align(reader);
+    }
+  }
+
+  /** The past has come to where it began, or nobody else will bring it there. */
+  #align(reader: PastReader): void {
+    this.#waiting.delete(reader);
+    const from = reader.from as number;
+    let next = this.#seen.length;
+    while (next > 0 && (this.#seen[next - 1] as Seen).offset > from) next -= 1;
+    reader.next = this.#base + next;
+    for (const seen of reader.early.splice(0)) this.see(reader, seen);
+  }
+
   #extend(reader: PastReader, seen: Seen): void {
     const { publisher, sequence, offset } = seen;
-    const last = this.#seen.at(-1)?.offset ?? this.#baseOffset;
+    const last = this.#end;
     const key = keyOf(publisher, sequence);
     if (offset <= last) {
       this.#fault(offset === last ? 'doubled' : 'reordered', 1, `${reader.name} saw offset ${offset} behind ${last}`);
@@ -127,6 +179,8 @@ export class SharedPast {
     }
     for (; one.next < sequence; one.next += 1) one.skipped.add(one.next);
     one.next = Math.max(one.next, sequence + 1);
+    const from = reader.from as number;
+    if (from > last) this.#holes.push({ after: last, upTo: from });
     this.#seen.push(seen);
     reader.next = this.length;
     const acknowledgedAt = this.#acknowledged.get(key);

@@ -8,6 +8,9 @@ import { type Plot, plotsOf } from './plots.ts';
 
 const PLOT_HEIGHT = 240;
 const SERIES_COLORS = 6;
+/** Rates and amounts are read against nothing at all. */
+const FROM_ZERO: uPlot.Range.Limit = { pad: 0, soft: 0, mode: 1 };
+const WITH_ROOM: uPlot.Range.Limit = { pad: 0.1, soft: 0, mode: 2 };
 const DECADE_LABELS = ['0', '90 %', '99 %', '99.9 %', '99.99 %', '99.999 %'];
 
 type Child = Node | string;
@@ -43,6 +46,7 @@ function marking(moments: readonly Moment[]): uPlot.Plugin {
         ctx.strokeStyle = color('moment');
         ctx.fillStyle = color('moment');
         ctx.setLineDash([4, 4]);
+        ctx.textAlign = 'left';
         ctx.font = `${11 * devicePixelRatio}px system-ui`;
         for (const [index, { name, seconds }] of moments.entries()) {
           const x = Math.round(valToPos(seconds, 'x', true));
@@ -68,21 +72,25 @@ function draw(plot: Plot, moments: readonly Moment[], parent: HTMLElement): uPlo
     height: PLOT_HEIGHT,
     cursor: { y: false },
     plugins: isOverTime ? [marking(moments)] : [],
-    scales: { x: { time: false } },
+    scales: {
+      x: { time: false },
+      y: plot.isLogarithmic ? { distr: 3 } : { range: { min: FROM_ZERO, max: WITH_ROOM } },
+    },
     series: [
       { label: isOverTime ? 'second' : 'percentile', value: (_, x) => (x === null ? '–' : labelOf(plot, x)) },
       ...plot.lines.map(({ label }, index) => ({
         label,
         stroke: color(`series-${(index % SERIES_COLORS) + 1}`),
         width: 1.5,
-        spanGaps: !isOverTime,
-        points: { show: false },
-        value: (_: uPlot, y: number | null) => (y === null ? '–' : formatFigure({ value: round(y), unit: plot.unit })),
+        spanGaps: plot.isSeldom,
+        ...(plot.isSeldom || !plot.isLogarithmic ? { points: { show: false } } : {}),
+        value: (_: uPlot, y: number | null) =>
+          y === null || y === undefined ? '–' : formatFigure({ value: round(y), unit: plot.unit }),
       })),
     ],
     axes: [
       isOverTime ? { ...axis, values: (_, all) => all.map((x) => `${x} s`) } : { ...axis, ...decades },
-      { ...axis, size: 64, values: (_, all) => all.map((y) => formatFigure({ value: y, unit: '' })) },
+      { ...axis, size: 64, values: (_, all: readonly (number | null)[]) => all.map(tickOf) },
     ],
   };
   return new uPlot(options, [[...plot.xs], ...plot.lines.map(({ values }) => [...values])], parent);
@@ -95,6 +103,11 @@ const decades: Pick<uPlot.Axis, 'splits' | 'values'> = {
 
 function labelOf({ x }: Plot, value: number): string {
   return x === 'seconds' ? `${value}` : `${((1 - 10 ** -value) * 100).toPrecision(6).replace(/\.?0+$/, '')} %`;
+}
+
+/** On a logarithmic scale some have no room for a label. */
+function tickOf(value: number | null): string {
+  return value === null ? '' : formatFigure({ value, unit: '' }).replace(/\.00$/, '');
 }
 
 /** As precise as a legend is read. */

@@ -8,6 +8,10 @@ export interface Plot {
   readonly unit: string;
   readonly x: 'seconds' | 'percentile';
   readonly xs: readonly number[];
+  /** Of values so far apart that one scale would hide most of them. */
+  readonly isLogarithmic: boolean;
+  /** Lines go on over what was not read: some is read more seldom than slots begin. */
+  readonly isSeldom: boolean;
   readonly lines: readonly { readonly label: string; readonly values: Values }[];
 }
 
@@ -20,13 +24,12 @@ export function decadesOf(share: number): number {
 export function plotsOf(result: LoadResult): Plot[] {
   const { series } = result;
   const { seconds: xs, slotMs, gauges } = series;
-  const overTime = (title: string, unit: string, lines: Plot['lines']): Plot => ({
-    title,
-    unit,
-    x: 'seconds',
-    xs,
-    lines,
-  });
+  const overTime = (title: string, unit: string, lines: Plot['lines'], isLogarithmic = false): Plot => {
+    return { title, unit, x: 'seconds', xs, isLogarithmic, isSeldom: false, lines };
+  };
+  const readings = (title: string, unit: string, lines: Plot['lines']): Plot => {
+    return { ...overTime(title, unit, lines), isSeldom: true };
+  };
   const perSecond = (name: string, label = name) => {
     const values = series.counts[name];
     return values === undefined ? [] : [{ label, values: values.map((times) => (times * 1000) / slotMs) }];
@@ -53,19 +56,20 @@ export function plotsOf(result: LoadResult): Plot[] {
       'Latency over time, p99',
       'ms',
       Object.entries(series.latencies).map(([label, { p99Ms: values }]) => ({ label, values })),
+      true,
     ),
-    overTime(
+    readings(
       'CPU of servers',
       '%',
       gaugesThatEnd(' CPU', 100).filter(({ label }) => !label.startsWith('load ')),
     ),
-    overTime(
+    readings(
       'CPU of load processes',
       '%',
       gaugesThatEnd(' CPU', 100).filter(({ label }) => label.startsWith('load ')),
     ),
-    overTime('Memory of servers', 'MiB', gaugesThatEnd(' memory, MiB')),
-    overTime('Longest delay of the event loop', 'ms', gaugesThatEnd(' loop delay, most, ms')),
+    readings('Memory of servers', 'MiB', gaugesThatEnd(' memory, MiB')),
+    readings('Longest delay of the event loop', 'ms', gaugesThatEnd(' loop delay, most, ms')),
   ].filter(({ lines }) => lines.some(({ values }) => values.some((value) => value !== null)));
 }
 
@@ -89,5 +93,13 @@ function percentiles({ latencies }: LoadResult): Plot {
   });
   const xs = [...new Set(curves.flatMap(({ points }) => [...points.keys()]))].sort((a, b) => a - b);
   const lines = curves.map(({ label, points }) => ({ label, values: xs.map((x) => points.get(x) ?? null) }));
-  return { title: 'Latency by percentile', unit: 'ms', x: 'percentile', xs, lines };
+  return {
+    title: 'Latency by percentile',
+    unit: 'ms',
+    x: 'percentile',
+    xs,
+    isLogarithmic: true,
+    isSeldom: true,
+    lines,
+  };
 }

@@ -50,7 +50,7 @@ class ChurnScenario implements Scenario {
       run.figure('sessions that came and went a second', timeline.total('came online', { from, to }) / seconds, '/s');
       run.figure('presence flaps: the living seen leaving', timeline.total('the living seen leaving'), '');
       if (this.#isSoak) this.#figuresOfGrowth(run, from, to);
-      run.figuresOfUse({ from, to });
+      await run.figuresOfUse({ from, to });
     } finally {
       await crowd.end();
     }

@@ -1,4 +1,5 @@
 import type { PresenceMode } from '../../src/client/client.ts';
+import { randomName } from '../../src/random-name.ts';
 import type { CrowdShape, PresenceVerdict } from '../crowd/crowd.ts';
 import type { CrowdPlan, CrowdSteps } from '../crowd/crowd-plan.ts';
 import { LoadFleet, shareOut } from '../load-fleet.ts';
@@ -15,11 +16,12 @@ export type CrowdFleet = LoadFleet<CrowdSteps>;
 /** Each load process has whole rooms. */
 function shapesOf({ sessions, roomSize, processes }: LoadOptions): CrowdShape[] {
   const rooms = Math.ceil(sessions / roomSize);
+  const prefix = `load-${randomName(4, 'hex')}`;
   let firstRoom = 0;
   let firstMember = 0;
   return shareOut(rooms, processes).map((count) => {
     const members = Math.min(count * roomSize, sessions - firstMember);
-    const shape = { members, roomSize, firstMember: firstMember + firstRoom * APART, firstRoom };
+    const shape = { prefix, members, roomSize, firstMember: firstMember + firstRoom * APART, firstRoom };
     firstRoom += count;
     firstMember += members;
     return shape;

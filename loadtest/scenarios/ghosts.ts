@@ -31,7 +31,7 @@ export const GHOSTS: Scenario = {
       await crowd.finish();
       const flaps = timeline.total('the living seen leaving');
       run.check('nobody who lives is seen leaving', flaps === 0, `${flaps} times`);
-      run.figuresOfUse({ from, to: timeline.slotNow });
+      await run.figuresOfUse({ from, to: timeline.slotNow });
     } finally {
       await crowd.end();
     }

@@ -8,8 +8,6 @@ import { CrowdRun } from './crowd-run.ts';
 
 const SLOT_MS = 250;
 const POLL_MS = 200;
-/** After the last one is back: what comes late would come by then. */
-const AFTER_MS = 5_000;
 /** A crashed replica's sessions are gone after its lease and the grace, and at the latest after that in a storm. */
 const PRESENCE_MS_MAX = 120_000;
 /** Who has said goodbye is gone at once; so that it is seen to, half say so at the end. */
@@ -31,7 +29,7 @@ export const HERD: Scenario = {
 
   plannedMs({ sessions, arrivals, seconds, fault, freezeSeconds }) {
     const frozenMs = fault === 'freeze' ? freezeSeconds * 1000 : 0;
-    return (sessions / arrivals) * 1000 + seconds * 1000 + frozenMs + 10_000 + AFTER_MS + 30_000;
+    return (sessions / arrivals) * 1000 + 2 * seconds * 1000 + frozenMs + 40_000;
   },
 
   async run(run) {
@@ -49,7 +47,8 @@ export const HERD: Scenario = {
       await crowd.publish();
       await run.pause(options.seconds * 1000);
       const storm = await loseAndReturn(run, crowd, victim, victim.pid);
-      await run.pause(AFTER_MS);
+      // What comes late comes meanwhile.
+      await run.pause(options.seconds * 1000);
       run.say('the last publications are waited for');
       await crowd.settle();
       run.say('presence is compared');
@@ -60,7 +59,7 @@ export const HERD: Scenario = {
       const withoutMs = await crowd.checkPresence('presence is true when half have left', PRESENCE_MS_MAX);
       run.figure('until presence was true, once half had left', withoutMs / 1000, 's');
       await crowd.finish();
-      figuresOfStorm(run, storm, survivors);
+      await figuresOfStorm(run, storm, survivors);
       const flaps = run.timeline.total('the living seen leaving');
       run.figure('presence flaps: the living seen leaving', flaps, '');
     } finally {
@@ -122,7 +121,7 @@ async function loseAndReturn(run: LoadRun, crowd: CrowdRun, victim: Replica, pid
 }
 
 /** From the fault until all were back: what became of the tries to come back, and what it took. */
-function figuresOfStorm(run: LoadRun, storm: SlotRange, survivors: readonly Replica[]): void {
+async function figuresOfStorm(run: LoadRun, storm: SlotRange, survivors: readonly Replica[]): Promise<void> {
   const { timeline } = run;
   run.figure('attempts a second, most', timeline.peakPerSecond('attempts', storm), '/s');
   for (const [prefix, what] of [
@@ -141,7 +140,7 @@ function figuresOfStorm(run: LoadRun, storm: SlotRange, survivors: readonly Repl
       if (times > 0) run.figure(`${name} has refused: ${reason}`, times, '');
     }
   }
-  run.figuresOfUse(storm);
+  await run.figuresOfUse(storm);
 }
 
 async function awaitExit(run: LoadRun, pid: number, sinceMs: number): Promise<void> {

@@ -52,7 +52,7 @@ export const HTTP: Scenario = {
       const offsets = (await fleet.all('published')).flat();
       await checkHistory(run, last.internal, offsets);
       await fleet.all('end');
-      run.figuresOfUse({ from, to: timeline.slotNow });
+      await run.figuresOfUse({ from, to: timeline.slotNow });
     } finally {
       await fleet.end();
     }

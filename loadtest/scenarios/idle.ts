@@ -35,7 +35,7 @@ export const IDLE: Scenario = {
       await streams.finish();
       await streams.checkPresence();
       await streams.end();
-      run.figuresOfUse({ from, to });
+      await run.figuresOfUse({ from, to });
     } finally {
       await streams.end();
     }

@@ -31,7 +31,7 @@ class OpenLoopScenario implements Scenario {
       const seconds = Math.max(1, ((to - from) * timeline.clock.slotMs) / 1000);
       run.figure('publications a second', timeline.total('publications', { from, to }) / seconds, '/s');
       run.figure('deliveries a second', timeline.total('deliveries', { from, to }) / seconds, '/s');
-      run.figuresOfUse({ from, to });
+      await run.figuresOfUse({ from, to });
     } finally {
       await streams.end();
     }

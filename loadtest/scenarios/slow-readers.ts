@@ -9,7 +9,7 @@ const REASON = 'slow_consumer';
 /** What may wait for a session. */
 const MIB_A_READER_MAX = 1;
 /** V8 collects when it likes to. */
-const MIB_OF_GARBAGE_MAX = 64;
+const MIB_OF_GARBAGE_MAX = 128;
 
 /** Some sessions stop reading while as much as possible is published: they end, and the others notice nothing. */
 export const SLOW_READERS: Scenario = {
@@ -21,7 +21,8 @@ export const SLOW_READERS: Scenario = {
 
   async run(run) {
     const { options, timeline, target } = run;
-    const publishers = Math.max(1, Math.floor(options.sessions / options.processes / 10));
+    // Half of those who go on reading.
+    const publishers = Math.ceil((options.sessions / options.processes / 2) * (1 - options.stopping / 100));
     const streams = await StreamRun.start(run, publishers, 'off');
     try {
       await streams.gather();
@@ -64,7 +65,7 @@ export const SLOW_READERS: Scenario = {
       run.figure('deliveries a second and session, before', perSecond({ from, to: stoppedAt }, options.sessions), '/s');
       run.figure('the same, while some do not read', perSecond({ from: stoppedAt, to: endedAt }, readers), '/s');
       run.figure('the same, afterwards', perSecond({ from: endedAt, to }, readers), '/s');
-      run.figuresOfUse({ from, to });
+      await run.figuresOfUse({ from, to });
     } finally {
       await streams.end();
     }

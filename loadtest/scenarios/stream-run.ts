@@ -1,3 +1,4 @@
+import { randomName } from '../../src/random-name.ts';
 import type { Presence } from '../clients/tidegate.ts';
 import { LoadFleet, shareOut } from '../load-fleet.ts';
 import type { LoadOptions } from '../load-options.ts';
@@ -82,6 +83,7 @@ function shapesOf({ sessions, roomSize, processes }: LoadOptions, publishersMax:
   if (Math.ceil(rooms / processes) * publishersPerRoom > PUBLISHERS_MAX) {
     throw new Error(`${rooms} rooms with ${publishersPerRoom} publishers each are too many for a load process`);
   }
+  const roomPrefix = `load-${randomName(4, 'hex')}`;
   let firstRoom = 0;
   return shareOut(rooms, processes).map((count) => {
     const shape = {
@@ -89,6 +91,7 @@ function shapesOf({ sessions, roomSize, processes }: LoadOptions, publishersMax:
       sessionsPerRoom,
       publishersPerRoom,
       firstRoom,
+      roomPrefix,
       firstSession: firstRoom * sessionsPerRoom,
     };
     firstRoom += count;
