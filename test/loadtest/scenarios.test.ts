@@ -44,7 +44,7 @@ const BESIDE_ONE_ANOTHER: readonly Run[] = [
 
 /** These take all that there is. */
 const ALONE: readonly Run[] = [
-  ['slow-readers', ['--sessions', '30', '--window', '400'], 3, ['deliver']],
+  ['slow-readers', ['--sessions', '10', '--window', '160'], 3, ['deliver']],
   ['http', ['--sessions', '4', '--seconds', '2'], 7, ['page', 'API: publish', 'API: history', 'API: presence']],
 ];
 
