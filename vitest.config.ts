@@ -8,7 +8,7 @@ const ON_EACH_ENGINE = ['test/e2e/**/*.test.ts', 'test/faults/**/*.test.ts'];
  * once they are connected: of how they are, others that run on each library have to do with more.
  */
 const ON_ONE_ENGINE = [
-  'test/e2e/{api,api-access,auth,openapi,client-docs,client-tokens,text-mode}.test.ts',
+  'test/e2e/{api,api-access,auth,openapi,client-docs,client-tokens,proxy-header,text-mode}.test.ts',
   'test/e2e/{presence,grace,client-presence,client-process,client-rooms,process}.test.ts',
   'test/e2e/cli-chat{,-restart,-terminal}.test.ts',
   'test/e2e/page-{accessibility,direct,history,offline,presence,rooms}.test.ts',
@@ -22,8 +22,8 @@ const ON_ONE_ENGINE = [
  *   moments later; the stores' contract and test/redis have what they share;
  * - page-presence, cli-chat-terminal, client-docs, ghosts: grace and client-presence have the same of two replicas; so have
  *   client and cli-chat-restart what cli-chat, and page what page-history has;
- * - auth, client-tokens, api-access, openapi, http, page-safety: who may come, and what a port answers, is asked of one
- *   process, and nothing of it is shared;
+ * - auth, client-tokens, api-access, openapi, http, page-safety, forwarded-for, proxy-header: who may come, and what a port
+ *   answers, is asked of one process, and nothing of it is shared;
  * - bad-input, bounds, limits, heartbeat, vanished-peer, hostile: bounds of sessions and of a process;
  * - metrics, logs, delivery, process: what a process tells of itself, and how it starts and ends;
  * - page-rooms, page-direct, page-offline, page-accessibility: what a page makes of what it is told, and its looks;

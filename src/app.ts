@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { type SecureContextOptions, Server as TlsServer } from 'node:tls';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SecureContextOptions } from 'node:tls';
 import type { Logger } from 'pino';
 import { type Config, isLoopback } from './config.ts';
 import { chooseEngine } from './engine.ts';
@@ -41,8 +42,8 @@ export interface App {
   /** The ports in use. */
   readonly ports: { readonly http: number; readonly tcp: number; readonly internal: number };
   /**
-   * Ends in good order: no new connections, publishes under way are settled, every session is told `drain`, and
-   * the log is closed.
+   * Ends in good order: readiness turns false, every session is told `drain` at a moment of its own when its publishes
+   * under way are settled, and the log is closed.
    */
   drain(): Promise<void>;
 }
@@ -55,6 +56,8 @@ const WHEEL_TICK_MS = 25;
 const WHEEL_STEP_MS_MAX = 250;
 /** Connections of one user that were cut off and are still seen. */
 const LINGERING_PER_USER_MAX = 16;
+/** Of the time for a drain, what its sessions' moments are spread over; the rest is for the last commands' answers. */
+const SPREAD_SHARE = 0.8;
 /** Milliseconds after which a probe record that was not delivered counts as lost. */
 const PROBE_TIMEOUT_MS = 5_000;
 
@@ -90,10 +93,13 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const tcpServer = new TcpServer(gateway, {
     greetingMs: config.greetingMs,
     firstLineTimeoutMs: config.firstLineTimeoutMs,
+    headerTimeoutMs: config.connectTimeoutMs,
     keepaliveMs: config.keepaliveMs,
     unacknowledgedMs: config.unacknowledgedMs,
     connectionsMax,
     tls,
+    trustedProxies: config.trustedProxies,
+    proxyProtocol: config.proxyProtocol,
   });
   const health = {
     notReady() {
@@ -142,7 +148,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   );
   certificate?.watch((pair) => {
     publicServer.setCertificate(pair);
-    if (tcpServer.server instanceof TlsServer) tcpServer.server.setSecureContext(pair);
+    tcpServer.setCertificate(pair);
   });
 
   const { backlog } = config;
@@ -157,10 +163,17 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   return {
     ports,
     async drain() {
-      probe.stop();
+      const deadlineMs = performance.now() + config.drainMs;
+      const leftMs = () => Math.max(deadlineMs - performance.now(), 0);
+      gateway.leave();
+      // Of one process by itself there is nobody to go to: the sooner it has ended, the sooner it is back.
+      const hasOthers = config.kafkaBrokers.length > 0;
+      if (hasOthers) await sleep(Math.min(config.drainNoticeMs, config.drainMs / 2));
       publicServer.close();
       tcpServer.close();
-      await Promise.all([gateway.drain(config.drainMs), api.settled(config.drainMs)]);
+      await gateway.drain(leftMs(), hasOthers ? leftMs() * SPREAD_SHARE : 0);
+      probe.stop();
+      await api.settled(leftMs());
       await gateway.whenEmpty(CLOSE_TIMEOUT_MS);
       await publicServer.settled();
       internalServer.close();
@@ -181,14 +194,15 @@ function createPublicServer(
   tls: SecureContextOptions | null,
   logger: Logger,
 ): PublicServer {
-  const { connectionsMax, tlsCert: cert, tlsKey: key } = config;
+  const { connectionsMax, trustedProxies, tlsCert: cert, tlsKey: key } = config;
   const page = new WebPage(new URL('./web/', import.meta.url));
   const rules = new PublicRules(new HostRules(config.hosts, config.origins), page);
   const engine = chooseEngine(config);
   logger.info({ engine: engine.name }, `WebSockets are served by ${engine.what}`);
-  if (engine.library === null) return new WsServer(gateway, rules, { connectionsMax, tls });
+  if (engine.library === null) return new WsServer(gateway, rules, { connectionsMax, tls, trustedProxies });
   return new UwsServer(engine.library, gateway, rules, {
     connectionsMax,
+    trustedProxies,
     tls: cert !== null && key !== null ? { cert, key } : null,
   });
 }

@@ -68,7 +68,8 @@ export function withoutEffect(env: Readonly<Record<string, string | undefined>>)
   const isOfOthers = (name: string): boolean =>
     (isAnonymous && /^TIDEGATE_(JWT|JWKS)_/.test(name)) ||
     (isOnKafka ? OF_EMBEDDED_LOG.includes(name) : OF_KAFKA.test(name)) ||
-    (!env.TIDEGATE_REDIS_URL && OF_REDIS.test(name));
+    (!env.TIDEGATE_REDIS_URL && OF_REDIS.test(name)) ||
+    (!env.TIDEGATE_TRUSTED_PROXIES && name === 'TIDEGATE_PROXY_PROTOCOL');
   return Object.values<Variable<unknown> & { readonly name: string }>(VARIABLES)
     .filter(({ name, later }) => later || isOfOthers(name))
     .map(({ name }) => name)
@@ -92,6 +93,9 @@ export function isLoopback(host: string): boolean {
 
 function checkTogether(config: Config): void {
   checkPair('TIDEGATE_TLS_CERT', config.tlsCert, 'TIDEGATE_TLS_KEY', config.tlsKey);
+  if (config.proxyProtocol === 'required' && config.trustedProxies.isEmpty) {
+    throw new ConfigError('TIDEGATE_PROXY_PROTOCOL: nobody is required to send a header; set TIDEGATE_TRUSTED_PROXIES');
+  }
   checkKafka(config);
   checkRedis(config);
   checkTokens(config);

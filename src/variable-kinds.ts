@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Grants } from './identity/grants.ts';
 import type { Rate } from './protocol/limits.ts';
+import { TrustedProxies } from './proxies/trusted-proxies.ts';
 
 /** One environment variable: how it is checked, and what `--help` says of it. */
 export interface Variable<T> {
@@ -48,6 +49,21 @@ export function addresses(name: string, help: string) {
     schema: kind.schema.refine((items) => items.every(isPort)),
     expected: 'host:port, comma-separated',
   };
+}
+
+/** Addresses and networks. */
+export function networks(name: string, help: string) {
+  const kind = list(name, help);
+  const schema = kind.schema.transform((entries, context) => {
+    try {
+      return new TrustedProxies(entries);
+    } catch {
+      context.addIssue({ code: 'custom' });
+      return z.NEVER;
+    }
+  });
+  const expected = 'addresses and networks such as 10.0.0.0/8 or fd00::/8, comma-separated';
+  return { ...kind, schema, expected };
 }
 
 /** Where Redis is: `redis://` or `rediss://`, with user, password and database where they are needed. */

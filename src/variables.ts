@@ -7,6 +7,7 @@ import {
   grants,
   int,
   list,
+  networks,
   optionalText,
   pattern,
   port,
@@ -54,7 +55,24 @@ export const VARIABLES = {
     'auto',
     'WebSocket library: uws where it loads, else ws',
   ),
+  trustedProxies: networks(
+    'TIDEGATE_TRUSTED_PROXIES',
+    'proxies that say where clients come from, addresses and networks: by X-Forwarded-For, on the TCP port by PROXY',
+  ),
+  proxyProtocol: choice(
+    'TIDEGATE_PROXY_PROTOCOL',
+    ['optional', 'required', 'off'],
+    'optional',
+    'whether their TCP connections begin with a PROXY header, version 1 or 2',
+  ),
   drainMs: int('TIDEGATE_DRAIN_MS', 25_000, 0, HOUR_MS, 'milliseconds that a planned end may take'),
+  drainNoticeMs: int(
+    'TIDEGATE_DRAIN_NOTICE_MS',
+    2_000,
+    0,
+    HOUR_MS,
+    'milliseconds of these, half of them at most, for which a replica that is to end still accepts',
+  ),
   partitions: int('TIDEGATE_PARTITIONS', 16, 1, 4_096, 'partitions of the log, fixed when it is made'),
   dedupeWindowMs: int(
     'TIDEGATE_DEDUPE_WINDOW_MS',

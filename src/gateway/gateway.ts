@@ -13,6 +13,7 @@ import type { Dialect } from '../protocol/dialect.ts';
 import { type DisconnectReason, reconnects } from '../protocol/disconnects.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { randomName } from '../random-name.ts';
+import { Drain } from './drain.ts';
 import { commandErrorOf } from './fault.ts';
 import { type ConnectContext, connect, refresh } from './handlers/connect.ts';
 import { presence, recheckWatches, status, unwatch, unwatchAll, watch } from './handlers/presence.ts';
@@ -64,6 +65,9 @@ export interface GatewayPorts {
   readonly peers: Peers;
 }
 
+/** Milliseconds within which who is sent to another replica at a moment of their own comes back. */
+const RETURNS_AT_ONCE_MS = 1_000;
+
 /** The node's sessions and what their commands do: the middle of the server, whatever the transports. */
 export class Gateway implements SessionHost {
   readonly flusher = new OutboxFlusher(() => this.hub.isTickDue);
@@ -96,9 +100,10 @@ export class Gateway implements SessionHost {
     onLeft: (user, device, room) => void this.#peers.remove({ op: 'forget', user, device, room }),
   };
   readonly #connectionsByAddress = new Map<string, number>();
-  #draining = false;
-  /** Resolved when no session has an unanswered command, while draining. */
-  #settled: (() => void) | null = null;
+  readonly #drain = new Drain(this.sessions, () => this.hub.flush());
+  #phase: 'serving' | 'leaving' | 'draining' | 'drained' = 'serving';
+  /** Milliseconds within which who is refused or sent away comes back. */
+  #returnsMs: number;
   /** Resolved when the last connection is gone. */
   #emptied: (() => void) | null = null;
 
@@ -112,6 +117,7 @@ export class Gateway implements SessionHost {
     this.#peers = peers;
     this.#settings = settings;
     this.#logger = logger;
+    this.#returnsMs = settings.access.facts.retryWindowMs;
     this.wheel = wheel;
     this.tally = tally;
     this.outboxBytesMax = settings.outboxBytesMax;
@@ -129,7 +135,7 @@ export class Gateway implements SessionHost {
     this.#publishing = {
       ...{ log, tally },
       failed: (session, id, error) => this.#fail(session, id, error),
-      ended: () => this.#checkSettled(),
+      ended: (session) => this.#drain.changed(session),
     };
     const sharedStore = isPresenceShared ? store : null;
     const devices = new UserDevices(settings.sessionsPerUserMax, this.sessions, tracker, sharedStore);
@@ -156,8 +162,14 @@ export class Gateway implements SessionHost {
     return { sessions: here + sessions, partial };
   }
 
+  /** It is to end, and should get no new sessions, though it serves those that it has. */
   get draining(): boolean {
-    return this.#draining;
+    return this.#phase !== 'serving';
+  }
+
+  /** Nothing more is done for anybody. */
+  get drained(): boolean {
+    return this.#phase === 'drained';
   }
 
   /** Connections that were admitted and are not gone yet. */
@@ -172,32 +184,36 @@ export class Gateway implements SessionHost {
 
   /**
    * Counts a new connection, or says why it must be refused. Every admitted one is given back with
-   * {@link released} when it is gone.
+   * {@link released} when it is gone. `address` null: that of its client is still to come; then it is given back, and
+   * admitted with it.
    */
-  admit(address: string): DisconnectReason | null {
+  admit(address: string | null): DisconnectReason | null {
     const refused = this.#refusal(address);
     if (refused !== null) {
       this.tally.refusals[refused] += 1;
       return refused;
     }
-    const key = addressKey(address);
-    this.#connectionsByAddress.set(key, (this.#connectionsByAddress.get(key) ?? 0) + 1);
+    if (address !== null) this.#countAddress(address, 1);
     this.#connections += 1;
     return null;
   }
 
-  released(address: string): void {
-    const key = addressKey(address);
-    const left = (this.#connectionsByAddress.get(key) ?? 0) - 1;
-    if (left > 0) this.#connectionsByAddress.set(key, left);
-    else this.#connectionsByAddress.delete(key);
+  released(address: string | null): void {
+    if (address !== null) this.#countAddress(address, -1);
     this.#connections -= 1;
     if (this.#connections === 0) this.#emptied?.();
   }
 
   /** Resolves when every admitted connection is gone, at the latest after `timeoutMs`. */
   async whenEmpty(timeoutMs: number): Promise<void> {
-    if (this.#connections > 0) await this.#waitFor(timeoutMs, (done) => (this.#emptied = done));
+    if (this.#connections === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#emptied = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** What a connection that is refused is told of coming back: after so many milliseconds, or null: never. */
@@ -207,7 +223,7 @@ export class Gateway implements SessionHost {
 
   /** Milliseconds after which a client that was refused or sent away comes back, spread evenly at random. */
   afterMs(): number {
-    return Math.round(Math.random() * this.#settings.access.facts.retryWindowMs);
+    return Math.round(Math.random() * this.#returnsMs);
   }
 
   /** Makes the session of an admitted connection. `connectTimeout` false: its first command may take its time. */
@@ -231,11 +247,11 @@ export class Gateway implements SessionHost {
       handled.then(
         () => {
           if (isTimed(command)) this.#succeeded(session, command, startedMs);
-          this.#checkSettled();
+          this.#drain.changed(session);
         },
         (error: unknown) => {
           this.#fail(session, command.id, error);
-          this.#checkSettled();
+          this.#drain.changed(session);
         },
       );
     } catch (error) {
@@ -250,20 +266,24 @@ export class Gateway implements SessionHost {
     unwatchAll(session, this.rooms);
     if (session.tracked !== null) this.tracker.ended(session.tracked, isLeaving);
     this.sessions.delete(session);
-    this.#checkSettled();
+    this.#drain.changed(session);
+  }
+
+  /** Says of itself that it is to end, and goes on for as long as balancers need to notice. */
+  leave(): void {
+    this.#phase = 'leaving';
   }
 
   /**
-   * Ends every session in good order: no new commands, what is under way is answered, then `drain`. Resolves
-   * when all are told, at the latest after `timeoutMs`.
+   * Admits nobody any more, and ends every session in good order: see {@link Drain}. Where the moments are spread there are
+   * others to serve them, so each is to come back at once. Resolves when all are told, and the last changes of presence.
    */
-  async drain(timeoutMs: number): Promise<void> {
-    this.#draining = true;
-    for (const session of this.sessions) session.stopReading();
-    if (this.#unanswered()) await this.#waitFor(timeoutMs, (done) => (this.#settled = done));
-    // What was published last is still pushed.
-    this.hub.flush();
-    for (const session of this.sessions) session.disconnect('drain');
+  async drain(timeoutMs: number, spreadMs = 0): Promise<void> {
+    this.#phase = 'draining';
+    const { retryWindowMs } = this.#settings.access.facts;
+    if (spreadMs > 0) this.#returnsMs = Math.min(retryWindowMs, RETURNS_AT_ONCE_MS);
+    await this.#drain.run(spreadMs, timeoutMs);
+    this.#phase = 'drained';
     await this.tracker.close();
     this.#peers.close();
   }
@@ -322,11 +342,19 @@ export class Gateway implements SessionHost {
     return recheckWatches(session, this.rooms);
   }
 
+  #countAddress(address: string, by: 1 | -1): void {
+    const key = addressKey(address);
+    const count = (this.#connectionsByAddress.get(key) ?? 0) + by;
+    if (count > 0) this.#connectionsByAddress.set(key, count);
+    else this.#connectionsByAddress.delete(key);
+  }
+
   /** Why a connection is not to be admitted, or null. */
-  #refusal(address: string): 'drain' | 'overloaded' | 'connection_limit' | null {
-    if (this.#draining) return 'drain';
+  #refusal(address: string | null): 'drain' | 'overloaded' | 'connection_limit' | null {
+    if (this.#phase === 'draining' || this.#phase === 'drained') return 'drain';
     const { connectionsMax, handshakesMax } = this.#settings;
     if (this.#connections >= connectionsMax || this.handshakeCount >= handshakesMax) return 'overloaded';
+    if (address === null) return null;
     const { sessionsPerAddressMax } = this.#settings.access;
     const ofAddress = this.#connectionsByAddress.get(addressKey(address)) ?? 0;
     // Who has as many sessions as allowed is told so at `connect`; this is for who never says it.
@@ -344,25 +372,6 @@ export class Gateway implements SessionHost {
 
   #fail(session: Session, id: number, error: unknown): void {
     session.fail(id, commandErrorOf(error, this.#logger, { session: session.id }));
-  }
-
-  #unanswered(): boolean {
-    for (const session of this.sessions) if (session.gate.unansweredCount > 0) return true;
-    return false;
-  }
-
-  #checkSettled(): void {
-    if (this.#settled !== null && !this.#unanswered()) this.#settled();
-  }
-
-  #waitFor(timeoutMs: number, subscribe: (done: () => void) => void): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
-      subscribe(() => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
   }
 }
 

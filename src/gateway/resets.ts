@@ -28,9 +28,14 @@ export class Resets {
     });
   }
 
+  /** The socket below a TLS one whose handshake is done; another one is its own. */
+  rawOf(socket: Duplex): Duplex | undefined {
+    return socket instanceof TLSSocket ? this.#raw.get(socket) : socket;
+  }
+
   /** Idempotent. While an orderly end is being sent, the system takes no reset, and it is left at destroying. */
   reset(socket: Duplex): void {
-    const raw = socket instanceof TLSSocket ? this.#raw.get(socket) : socket;
+    const raw = this.rawOf(socket);
     const isEnding = socket.writableEnded && socket.writableLength === 0 && !socket.writableFinished;
     if (raw instanceof Socket && !isEnding) raw.resetAndDestroy();
     else socket.destroy();

@@ -92,14 +92,12 @@ export class SessionRegistry {
 }
 
 /**
- * What counts as one address: an IPv4 address, also one mapped into IPv6; of IPv6 the /64 that one customer is given
- * as the least (RFC 6177), or whoever has one could take a fresh address for each connection.
+ * What counts as one address, of a plain one: an IPv4 address; of IPv6 the /64 that one customer is given as the least
+ * (RFC 6177), or whoever has one could take a fresh address for each connection.
  */
 export function addressKey(address: string): string {
   if (!address.includes(':')) return address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  const [head = '', tail] = (address.split('%')[0] ?? '').split('::');
+  const [head = '', tail] = address.split('::');
   const before = head === '' ? [] : head.split(':');
   const after = tail === undefined || tail === '' ? [] : tail.split(':');
   const zeros = tail === undefined ? 0 : 8 - before.length - after.length;

@@ -5,7 +5,7 @@ import type { OVERSIZE } from '../protocol/line-splitter.ts';
  * itself (pings, close handshakes, TLS) stays behind this port.
  */
 export interface Transport {
-  /** The peer's address, without port. */
+  /** Where the client is, without port, as a plain address: its peer, or where a trusted proxy says that it is. */
   readonly remoteAddress: string;
   /** Bytes written that the kernel has not taken yet. */
   readonly bufferedBytes: number;

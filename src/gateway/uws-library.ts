@@ -25,6 +25,8 @@ export const SENT = { backpressure: 0, success: 1, dropped: 2 } as const;
 export interface UwsRequest {
   /** `''` where it is absent. */
   getHeader(lowerCaseName: string): string;
+  /** Each line in order, names in lower case. */
+  forEach(onLine: (lowerCaseName: string, value: string) => void): void;
   /** In lower case. */
   getMethod(): string;
   /** The path. */

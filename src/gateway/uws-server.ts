@@ -6,6 +6,8 @@ import { accepts, listen } from '../listen.ts';
 import { BOUNDS } from '../protocol/bounds.ts';
 import { DISCONNECTS, type DisconnectReason } from '../protocol/disconnects.ts';
 import { websocketMessageDialect } from '../protocol/json-dialect.ts';
+import { plainAddress } from '../proxies/plain-address.ts';
+import type { TrustedProxies } from '../proxies/trusted-proxies.ts';
 import type { Gateway } from './gateway.ts';
 import { offersOurs, type PublicRules, type PublicServer, refusalKind, SUBPROTOCOL, WS_PATH } from './public-port.ts';
 import { REFUSALS_MAX } from './transport.ts';
@@ -17,6 +19,7 @@ export interface UwsServerSettings {
   readonly connectionsMax: number;
   /** PEM files. */
   readonly tls: { readonly cert: string; readonly key: string } | null;
+  readonly trustedProxies: TrustedProxies;
 }
 
 /**
@@ -55,7 +58,6 @@ export class UwsServer implements PublicServer {
   /** Connections, also those that are no WebSockets. */
   #connections = 0;
   #endedAtMs = Number.NEGATIVE_INFINITY;
-  #lastAddress = '';
 
   constructor(library: UwsLibrary, gateway: Gateway, rules: PublicRules, settings: UwsServerSettings) {
     this.#library = library;
@@ -165,7 +167,7 @@ export class UwsServer implements PublicServer {
       this.#refuseHandshake(response, status);
       return;
     }
-    const address = this.#addressOf(response);
+    const address = this.#addressOf(response, request);
     const admitted = this.#gateway.admit(address) ?? new UwsTransport(address, this.#shared);
     const key = request.getHeader('sec-websocket-key');
     const protocol = offersOurs(protocols) ? SUBPROTOCOL : '';
@@ -173,11 +175,9 @@ export class UwsServer implements PublicServer {
     response.upgrade(accepted, key, protocol, '', context);
   }
 
-  #addressOf(response: UwsResponse): string {
-    const address = plainAddress(Buffer.from(response.getRemoteAddressAsText()).toString('latin1'));
-    // Behind a balancer all have the same: one string is kept for all of them.
-    if (address !== this.#lastAddress) this.#lastAddress = address;
-    return this.#lastAddress;
+  #addressOf(response: UwsResponse, request: UwsRequest): string {
+    const peer = plainAddress(Buffer.from(response.getRemoteAddressAsText()).toString('latin1'));
+    return this.#settings.trustedProxies.clientOf(peer, () => linesOf(request, 'x-forwarded-for').join());
   }
 
   #handshakeRefusal(request: UwsRequest, protocols = headerOf(request, 'sec-websocket-protocol')): string | null {
@@ -239,9 +239,13 @@ function headerOf(request: UwsRequest, name: string): string | undefined {
   return request.getHeader(name) || undefined;
 }
 
-/** An address as Node writes it, but for runs of zeros, which the library writes in full: `0:0:0:0:0:0:0:1`. */
-function plainAddress(address: string): string {
-  return address.includes(':') ? address.replace(/\b0+(?=[\da-f])/g, '') : address;
+/** A header's lines in order; of several `getHeader` gives one. */
+function linesOf(request: UwsRequest, name: string): string[] {
+  const lines: string[] = [];
+  request.forEach((key, value) => {
+    if (key === name) lines.push(value);
+  });
+  return lines;
 }
 
 /**

@@ -7,6 +7,8 @@ import { listen } from '../listen.ts';
 import { BOUNDS } from '../protocol/bounds.ts';
 import { DISCONNECTS, type DisconnectReason } from '../protocol/disconnects.ts';
 import { websocketDialect } from '../protocol/json-dialect.ts';
+import { plainAddress } from '../proxies/plain-address.ts';
+import type { TrustedProxies } from '../proxies/trusted-proxies.ts';
 import type { Gateway } from './gateway.ts';
 import { writeAnswer } from './http-answer.ts';
 import { type PublicRules, type PublicServer, refusalKind, SUBPROTOCOL } from './public-port.ts';
@@ -18,6 +20,7 @@ export interface WsServerSettings {
   /** Connections that may be open at a time; some more are told so, and what is beyond those is dropped. */
   readonly connectionsMax: number;
   readonly tls: TlsOptions | null;
+  readonly trustedProxies: TrustedProxies;
 }
 
 /** Milliseconds for a request's headers, and for all of it: no client of ours has a body. */
@@ -45,17 +48,21 @@ export class WsServer implements PublicServer {
   readonly #server: Server | TlsServer;
   readonly #gateway: Gateway;
   readonly #rules: PublicRules;
+  readonly #trustedProxies: TrustedProxies;
   readonly #resets: Resets;
   readonly #webSockets = new WebSocketServer(WS_OPTIONS);
 
-  constructor(gateway: Gateway, rules: PublicRules, { connectionsMax, tls }: WsServerSettings) {
+  constructor(gateway: Gateway, rules: PublicRules, { connectionsMax, tls, trustedProxies }: WsServerSettings) {
     this.#gateway = gateway;
     this.#rules = rules;
+    this.#trustedProxies = trustedProxies;
     const onRequest = (request: IncomingMessage, response: ServerResponse) => this.#request(request, response);
     this.#server = tls === null ? createServer(onRequest) : createTlsServer(tls, onRequest);
     this.#resets = new Resets(this.#server, tls !== null);
     this.#server.headersTimeout = REQUEST_TIMEOUT_MS;
     this.#server.requestTimeout = REQUEST_TIMEOUT_MS;
+    // Their bytes are bounded. By number Node leaves out the last ones, and so what a proxy adds to a client's many.
+    this.#server.maxHeadersCount = 0;
     this.#server.maxConnections = connectionsMax + REFUSALS_MAX;
     this.#server.on('drop', () => {
       gateway.tally.refusals.dropped += 1;
@@ -94,7 +101,9 @@ export class WsServer implements PublicServer {
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
       return;
     }
-    const address = request.socket.remoteAddress ?? '';
+    const address = this.#trustedProxies.clientOf(plainAddress(request.socket.remoteAddress), () =>
+      request.headersDistinct['x-forwarded-for']?.join(),
+    );
     const refused = this.#gateway.admit(address);
     if (refused === null) {
       this.#gateway.tally.connections.websocket += 1;

@@ -155,7 +155,7 @@ export const METRICS = {
     name: 'tidegate_connections_refused_total',
     type: 'counter',
     signal: 'errors',
-    help: 'Connections that got no session: sent away; silent (connect_timeout); no client of ours (foreign, bad_handshake, forbidden host or origin); or above every bound (dropped)',
+    help: 'Connections that got no session: sent away; silent (connect_timeout); no client of ours (foreign, bad_handshake, forbidden host or origin); from a trusted proxy, with a malformed PROXY header or without the one that is required (bad_proxy_header); or above every bound (dropped)',
     labels: {
       reason: [
         'drain',
@@ -165,6 +165,7 @@ export const METRICS = {
         'foreign',
         'bad_handshake',
         'forbidden',
+        'bad_proxy_header',
         'dropped',
       ],
     },

@@ -35,11 +35,11 @@ export class TcpTransport implements Transport {
   #closed = false;
 
   /** `lines` holds what was received while the mode was found out. */
-  constructor(socket: Socket, lines: LineSplitter, shared: TcpShared) {
+  constructor(socket: Socket, remoteAddress: string, lines: LineSplitter, shared: TcpShared) {
     this.#socket = socket;
     this.#lines = lines;
     this.#shared = shared;
-    this.remoteAddress = socket.remoteAddress ?? '';
+    this.remoteAddress = remoteAddress;
   }
 
   /** Begins to report to the session, with what has come already. */

@@ -33,6 +33,8 @@ export class Cluster implements GatewayProcess {
       TIDEGATE_REDIS_URL: redisUrl,
       TIDEGATE_PREFIX: `test-${createHash('sha256').update(directory).digest('hex').slice(0, 16)}`,
       TIDEGATE_PARTITIONS: PARTITIONS,
+      // Clients that are left open must not hold up the end of a test.
+      TIDEGATE_DRAIN_MS: '500',
       ...env,
       ...FREE_PORTS,
     };

@@ -19,6 +19,8 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('a broker that a
 
   test('holds up the partitions that it leads, and no others', async () => {
     const { log, tailed } = await stage.log('stuck', { attemptTimeoutMs: 1_000, appendTimeoutMs: 8_000 });
+    // The brokers have just begun, and take some seconds to have a coordinator for the tail's group.
+    await Promise.all(ROOMS.map((room) => log.append(publish(room, 'first'))));
     const leaderOf = await stage.leaders('stuck.rooms');
     const [stuckRoom = ''] = ROOMS;
     const free = ROOMS.filter((room) => leaderOf(room) !== leaderOf(stuckRoom));
@@ -37,9 +39,9 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('a broker that a
     proxy.release();
     const again = await log.append(publish(stuckRoom, 'held'));
     const midsTailed = (room: string) => tailed.filter((each) => each.room === room).map(midOf);
-    expect(midsTailed(stuckRoom)).toEqual(['held']);
-    expect(midsOf(await log.read({ room: stuckRoom, ...ALL }))).toEqual(['held']);
-    expect(again.position.offset).toBe(tailed.find(({ room }) => room === stuckRoom)?.offset);
-    for (const room of free) expect(midsTailed(room)).toEqual(MIDS);
+    expect(midsTailed(stuckRoom)).toEqual(['first', 'held']);
+    expect(midsOf(await log.read({ room: stuckRoom, ...ALL }))).toEqual(['first', 'held']);
+    expect(again.position.offset).toBe(tailed.findLast(({ room }) => room === stuckRoom)?.offset);
+    for (const room of free) expect(midsTailed(room)).toEqual(['first', ...MIDS]);
   }, 60_000);
 });

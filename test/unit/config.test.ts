@@ -95,3 +95,34 @@ describe('the settings of Redis', () => {
     expect(operations).toContain(`ACL SETUSER <user> on >… ${rightsOf('<prefix>')}\n`);
   });
 });
+
+describe('the settings of proxies', () => {
+  it('have addresses and networks, or nobody', () => {
+    expect(readConfig({}).trustedProxies.isEmpty).toBe(true);
+    const { trustedProxies, proxyProtocol } = readConfig({ TIDEGATE_TRUSTED_PROXIES: ' 10.0.0.0/8, ::1,' });
+    expect(['10.1.2.3', '::1', '127.0.0.1'].map((address) => trustedProxies.includes(address))).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect(proxyProtocol).toBe('optional');
+  });
+
+  it.each([
+    [
+      { TIDEGATE_TRUSTED_PROXIES: '10.0.0.0/8,balancer' },
+      'TIDEGATE_TRUSTED_PROXIES: "10.0.0.0/8,balancer" is not valid; expected addresses and networks such as',
+    ],
+    [{ TIDEGATE_TRUSTED_PROXIES: '10.0.0.0/33' }, 'TIDEGATE_TRUSTED_PROXIES: "10.0.0.0/33" is not valid'],
+    [{ TIDEGATE_PROXY_PROTOCOL: 'on' }, 'TIDEGATE_PROXY_PROTOCOL: "on" is not valid; expected optional, required, off'],
+    [{ TIDEGATE_PROXY_PROTOCOL: 'required' }, 'TIDEGATE_PROXY_PROTOCOL: nobody is required to send a header'],
+  ])('are not %j', (env, words) => {
+    expect(refusal(env as Record<string, string>)).toContain(words);
+  });
+
+  it('have no effect without proxies', () => {
+    const env = { TIDEGATE_PROXY_PROTOCOL: 'off' };
+    expect(withoutEffect(env)).toEqual(['TIDEGATE_PROXY_PROTOCOL']);
+    expect(withoutEffect({ ...env, TIDEGATE_TRUSTED_PROXIES: '::1' })).toEqual([]);
+  });
+});

@@ -8,7 +8,8 @@ import { decode, type QueryOf, readQuery } from './query.ts';
 /** What the calls work on. */
 export interface ApiHost {
   readonly rooms: RoomsContext;
-  readonly draining: boolean;
+  /** Nothing more is done for anybody. */
+  readonly drained: boolean;
   /** On all replicas. */
   remove(removal: Removal): Promise<Removed>;
 }

@@ -42,7 +42,7 @@ export class ServerApi implements Service {
   readonly #settings: ServerApiSettings;
   readonly #logger: Logger;
   #requests = 0;
-  /** Resolved when no request is under way, while draining. */
+  /** Resolved when no request is under way, once the host is drained. */
   #settled: (() => void) | null = null;
 
   constructor(host: ApiHost, settings: ServerApiSettings, logger: Logger) {
@@ -73,7 +73,7 @@ export class ServerApi implements Service {
     }
   }
 
-  /** Resolves when every request under way is answered, at the latest after `timeoutMs`. The host is draining. */
+  /** Resolves when every request under way is answered, at the latest after `timeoutMs`. The host is drained. */
   async settled(timeoutMs: number): Promise<void> {
     if (this.#requests === 0) return;
     await new Promise<void>((resolve) => {
@@ -98,7 +98,7 @@ export class ServerApi implements Service {
   async #answer(request: IncomingMessage, response: ServerResponse, { call, name, query }: Admitted): Promise<void> {
     try {
       const body = await this.#readBody(request, response);
-      if (this.#host.draining) throw draining();
+      if (this.#host.drained) throw goesAway();
       const answer = await call.answer({ name, query, body }, this.#host);
       if (!response.destroyed) answerJson(response.setTimeout(ANSWER_TIMEOUT_MS), 200, answer);
     } catch (error) {
@@ -118,7 +118,7 @@ export class ServerApi implements Service {
   }
 
   #requireRoom(): void {
-    if (this.#host.draining) throw draining();
+    if (this.#host.drained) throw goesAway();
     if (this.#requests >= this.#settings.requestsMax) {
       throw new CommandError('overloaded', 'too many requests are under way', OVERLOADED_RETRY_MS);
     }
@@ -135,7 +135,7 @@ export class ServerApi implements Service {
   }
 }
 
-function draining(): CommandError {
+function goesAway(): CommandError {
   return new CommandError('unavailable', 'this node goes away');
 }
 

@@ -31,7 +31,7 @@ export interface PublishContext extends AppendContext {
   /** To be answered with what went wrong. */
   failed(session: Session, id: number, error: unknown): void;
   /** A publish that was under way is answered. */
-  ended(): void;
+  ended(session: Session): void;
 }
 
 /**
@@ -55,7 +55,7 @@ export function publish(
       (error: unknown) => {
         fail(session, command, context, error);
         session.gate.publishEnded();
-        context.ended();
+        context.ended(session);
       },
     );
   } catch (error) {
@@ -92,7 +92,7 @@ function succeed(
     fail(session, command, context, error);
   }
   session.gate.publishEnded();
-  context.ended();
+  context.ended(session);
 }
 
 function fail(session: Session, { id, room, mid }: PublishCommand, context: PublishContext, error: unknown): void {

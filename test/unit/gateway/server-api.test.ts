@@ -16,7 +16,7 @@ const PATH = '/api/v1/rooms/r/publish';
 /** The log of these tests: a publish does what the test says. */
 let append: (request: AppendRequest) => Promise<unknown>;
 let logged: string;
-let host: { rooms: RoomsContext; draining: boolean; remove(removal: Removal): Promise<Removed> };
+let host: { rooms: RoomsContext; drained: boolean; remove(removal: Removal): Promise<Removed> };
 let api: ServerApi;
 let server: Server;
 let url: string;
@@ -35,7 +35,7 @@ beforeEach(async () => {
   const log = { append: (request: AppendRequest) => append(request) };
   host = {
     rooms: { log, tally: new Tally() } as unknown as RoomsContext,
-    draining: false,
+    drained: false,
     remove: async () => ({ sessions: 0, partial: false }),
   };
   const access = new ApiAccess({ keys: ['secret-key'], keyNeeded: null, host: '127.0.0.1' });
@@ -107,7 +107,7 @@ it('has so many requests under way and no more, and waits for them when it drain
   // Who shows no key takes nobody's place.
   expect((await fetch(`${url}${PATH}`, { method: 'POST' })).status).toBe(401);
 
-  host.draining = true;
+  host.drained = true;
   expect(await (await publish()).json()).toMatchObject({ error: { code: 'unavailable' } });
   let isSettled = false;
   const settled = api.settled(60_000).then(() => {

@@ -30,7 +30,7 @@ async function open(isTls: boolean): Promise<{ outbox: Outbox; unshared: Unshare
   client.on('error', () => {});
   const [socket] = (await accepted) as [Socket];
   socket.on('error', () => {});
-  const transport = new TcpTransport(socket, new LineSplitter(), {
+  const transport = new TcpTransport(socket, '192.0.2.1', new LineSplitter(), {
     wheel,
     resets: new Resets(server, isTls),
     unacknowledged,
