@@ -102,6 +102,11 @@ export class LoadRun {
     }
     for (let process = 1; process <= options.processes; process++) {
       this.figure(`load process ${process} CPU`, meanOf(timeline.valuesOf(`load ${process} CPU`, range)) * 100, '%');
+      this.figure(
+        `load process ${process} memory, most`,
+        Math.max(0, ...timeline.valuesOf(`load ${process} memory, MiB`)),
+        'MiB',
+      );
       const busy = timeline.valuesOf(`load ${process} busy`, range);
       const full = busy.filter((share) => share > BUSY_MAX).length;
       if (full === 0) continue;

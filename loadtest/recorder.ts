@@ -19,6 +19,8 @@ export interface Sample {
   /** Share of a core that the process has used since its last sample, and of the time in which its loop had no rest. */
   readonly cpu: number;
   readonly loopBusy: number;
+  /** Resident, at the end of the slot. */
+  readonly memoryBytes: number;
 }
 
 /** Slots of a run at most: a longer one has longer slots. */
@@ -115,6 +117,15 @@ export class Recorder {
     this.#cpu = process.cpuUsage();
     const { utilization: loopBusy } = performance.eventLoopUtilization(this.#loop);
     this.#loop = performance.eventLoopUtilization();
-    this.#tell({ kind: 'sample', slot: this.#slot, counts, latencies, cpu: (user + system) / us, loopBusy });
+    const memoryBytes = process.memoryUsage.rss();
+    this.#tell({
+      kind: 'sample',
+      slot: this.#slot,
+      counts,
+      latencies,
+      cpu: (user + system) / us,
+      loopBusy,
+      memoryBytes,
+    });
   }
 }

@@ -17,6 +17,8 @@ export interface Replica {
   readonly internal: string | null;
   /** Null: it is not ours. */
   readonly pid: number | null;
+  /** See RunningServer; of what is not ours it never resolves. */
+  readonly exited: Promise<number | null>;
 }
 
 /** A process beside the replicas that serves too. */
@@ -55,6 +57,7 @@ export class Target {
         tcp: port === undefined ? null : { host, port: Number(port) },
         internal: internals[index]?.href ?? null,
         pid: null,
+        exited: new Promise(() => {}),
       };
     });
     return new Target(replicas, [], `${count === 1 ? 'one' : count} that was there`, []);
@@ -134,12 +137,13 @@ function contenderOf(engine: LoadOptions['engine'], transport: LoadOptions['tran
   return CONTENDERS.find((contender) => contender.name === name) as Contender;
 }
 
-function replicaOf({ pid, ports, internalPort }: RunningServer, index: number): Replica {
+function replicaOf({ pid, ports, internalPort, exited }: RunningServer, index: number): Replica {
   return {
     name: `replica ${index + 1}`,
     url: `ws://127.0.0.1:${ports.http}/ws`,
     tcp: { host: '127.0.0.1', port: ports.tcp as number },
     internal: `http://127.0.0.1:${internalPort}`,
     pid,
+    exited,
   };
 }

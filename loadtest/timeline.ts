@@ -2,6 +2,8 @@ import { type LatencySummary, summarizeHdr } from './hdr.ts';
 import type { Sample, SlotClock } from './recorder.ts';
 import type { Series } from './series.ts';
 
+const MIB = 1_048_576;
+
 /** From one slot on, up to another one and without it. */
 export interface SlotRange {
   readonly from?: number;
@@ -25,7 +27,7 @@ export class Timeline {
     return Math.max(0, Math.floor((Date.now() - this.clock.originMs) / this.clock.slotMs));
   }
 
-  add(process: number, { slot, counts, latencies, cpu, loopBusy }: Sample): void {
+  add(process: number, { slot, counts, latencies, cpu, loopBusy, memoryBytes }: Sample): void {
     for (const [name, times] of Object.entries(counts)) {
       const all = listOf(this.#counts, name);
       all[slot] = (all[slot] ?? 0) + times;
@@ -36,6 +38,7 @@ export class Timeline {
     }
     this.gauge(`load ${process} CPU`, cpu, slot);
     this.gauge(`load ${process} busy`, loopBusy, slot);
+    this.gauge(`load ${process} memory, MiB`, memoryBytes / MIB, slot);
     this.#slots = Math.max(this.#slots, slot + 1);
   }
 

@@ -143,7 +143,10 @@ export class Member {
     if (state === 'online' && !this.#isHere) {
       this.#isHere = true;
       recorder.count('came online');
-      if (this.#lostMs !== undefined) this.backAtMs = performance.now();
+      if (this.#lostMs !== undefined) {
+        this.backAtMs = performance.now();
+        recorder.latency('away', (this.backAtMs - this.#lostMs) * 1000);
+      }
     } else if (state === 'waiting' && this.#isHere) {
       this.#isHere = false;
       recorder.count('went offline');

@@ -68,7 +68,7 @@ export function plotsOf(result: LoadResult): Plot[] {
       '%',
       gaugesThatEnd(' CPU', 100).filter(({ label }) => label.startsWith('load ')),
     ),
-    readings('Memory of servers', 'MiB', gaugesThatEnd(' memory, MiB')),
+    readings('Memory', 'MiB', gaugesThatEnd(' memory, MiB')),
     readings('Longest delay of the event loop', 'ms', gaugesThatEnd(' loop delay, most, ms')),
   ].filter(({ lines }) => lines.some(({ values }) => values.some((value) => value !== null)));
 }

@@ -97,7 +97,7 @@ describe('a report', () => {
 
   it('plots what there is, by second and by percentile', () => {
     const plots = new Map(plotsOf(resultOf()).map((plot) => [plot.title, plot]));
-    expect([...plots.keys()]).not.toContain('Memory of servers');
+    expect([...plots.keys()]).not.toContain('Memory');
     expect(plots.get('Sessions online')?.lines).toEqual([{ label: 'online', values: [10, 5, 9] }]);
     expect(plots.get('Attempts to connect')?.lines[0]?.values).toEqual([40, 0, 20]);
     expect(plots.get('CPU of servers')?.lines).toEqual([{ label: 'replica 1', values: [50, null, 75] }]);

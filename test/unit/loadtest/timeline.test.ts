@@ -15,7 +15,7 @@ function histogramOf(...ms: readonly number[]): LatencyHistogram {
 const near = (value: number) => expect.closeTo(value, -Math.log10(value / 64));
 
 const sample = (slot: number, of: Partial<Sample>): Sample => {
-  return { kind: 'sample', slot, counts: {}, latencies: {}, cpu: 0, loopBusy: 0, ...of };
+  return { kind: 'sample', slot, counts: {}, latencies: {}, cpu: 0, loopBusy: 0, memoryBytes: 0, ...of };
 };
 
 describe('latencies of a run', () => {
