@@ -49,6 +49,8 @@ export interface LoadOptions extends ScenarioDefaults {
   /** Sessions that come a second, at first. */
   readonly arrivals: number;
   readonly fault: FaultKind;
+  /** Of the replica that is lost, where the gateway is one that was there. */
+  readonly pid: number | undefined;
   readonly freezeSeconds: number;
   /** For how long those who lost their connection are waited for. */
   readonly backSeconds: number;
@@ -78,6 +80,7 @@ const ADDRESSES_MAX = 250;
 const ARRIVALS_MAX = 20_000;
 const FREEZE_SECONDS_MAX = 600;
 const BACK_SECONDS_MAX = 600;
+const PID_MAX = 2 ** 22;
 const WINDOW_MAX = 3_200;
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
@@ -125,6 +128,7 @@ The gateway
 
 Options of some
   --fault KIND         herd: what becomes of a replica: ${FAULTS.join(', ')} (default kill)
+  --pid N              herd: the process that this becomes of, with --url: of replicas on this machine, behind a balancer or not
   --freeze-seconds S   herd: how long it is frozen (default 30)
   --back-seconds S     herd: how long those who lost their connection are waited for (default 90)
   --stopping P         slow-readers: percent of the sessions that stop reading (default 10)
@@ -156,6 +160,7 @@ export function readLoadOptions(args: readonly string[], scenarios: readonly Des
       url: several,
       tcp: several,
       internal: several,
+      pid: text,
       json: text,
       html: text,
       directory: text,
@@ -205,6 +210,7 @@ export function readLoadOptions(args: readonly string[], scenarios: readonly Des
     processes: number('processes', defaults.processes, PROCESSES_MAX),
     addresses: number('addresses', 4, ADDRESSES_MAX),
     arrivals: number('arrivals', 1_000, ARRIVALS_MAX),
+    pid: values.pid === undefined ? undefined : integer('--pid', values.pid, PID_MAX, 2),
     freezeSeconds: number('freeze-seconds', 30, FREEZE_SECONDS_MAX),
     backSeconds: number('back-seconds', 90, BACK_SECONDS_MAX),
     stopping: number('stopping', 10, 90),

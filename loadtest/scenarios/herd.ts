@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Returns } from '../crowd/crowd.ts';
 import type { LoadOptions } from '../load-options.ts';
 import type { LoadRun, Scenario } from '../load-run.ts';
@@ -33,19 +34,15 @@ export const HERD: Scenario = {
 
   async run(run) {
     const { options, target } = run;
-    const [victim, ...survivors] = target.replicas;
-    if (victim === undefined || victim.pid === null || survivors.length === 0) {
-      throw new Error(
-        'herd loses one of several replicas that it has started itself: --replicas 2 or more, without --url',
-      );
-    }
+    const victim = victimOf(run);
+    const survivors = target.replicas.filter(({ name }) => name !== victim.name);
     const crowd = await CrowdRun.start(run, 'full');
     try {
       await crowd.gather();
       run.say(`for ${options.seconds} s nothing is wrong`);
       await crowd.publish();
       await run.pause(options.seconds * 1000);
-      const storm = await loseAndReturn(run, crowd, victim, victim.pid);
+      const storm = await loseAndReturn(run, crowd, victim);
       // What comes late comes meanwhile.
       await run.pause(options.seconds * 1000);
       run.say('the last publications are waited for');
@@ -67,14 +64,45 @@ export const HERD: Scenario = {
   },
 };
 
-async function loseAndReturn(run: LoadRun, crowd: CrowdRun, victim: Replica, pid: number): Promise<SlotRange> {
+/** Who is lost. */
+interface Victim extends Pick<Replica, 'name' | 'exited'> {
+  readonly pid: number;
+}
+
+/** @throws Error in words where there is nobody to lose */
+function victimOf({ options, target }: LoadRun): Victim {
+  const { pid } = options;
+  if (pid !== undefined) return { name: `process ${pid}`, pid, exited: untilGone(pid) };
+  const [first] = target.replicas;
+  if (first === undefined || first.pid === null || target.replicas.length < 2) {
+    throw new Error('herd loses one of several replicas that it starts (--replicas 2), or the one that --pid names');
+  }
+  return { ...first, pid: first.pid };
+}
+
+/** Of a process that is not ours nobody learns how it ended. */
+async function untilGone(pid: number): Promise<number> {
+  while (isRunning(pid)) await sleep(POLL_MS, undefined, { ref: false });
+  return 0;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+async function loseAndReturn(run: LoadRun, crowd: CrowdRun, victim: Victim): Promise<SlotRange> {
   const { options, timeline } = run;
+  const { pid } = victim;
   const { fault } = options;
   const before = await crowd.online();
   run.check('all are online before', before === options.sessions, `${before} of ${options.sessions}`);
   await run.watch.read();
   // Whoever is on it loses their connection, but of a freeze that is over before they notice.
-  const losing = fault === 'freeze' ? 0 : (timeline.valuesOf(`${victim.name} sessions`).at(-1) ?? 0);
+  const losing = fault === 'freeze' ? 0 : (timeline.valuesOf(`${victim.name} sessions`).at(-1) ?? 1);
   await crowd.fleet.all('mark');
   const from = timeline.slotNow;
   const faultMs = performance.now();
@@ -82,8 +110,11 @@ async function loseAndReturn(run: LoadRun, crowd: CrowdRun, victim: Replica, pid
   run.say(`${victim.name}: ${fault}`);
   process.kill(pid, { kill: 'SIGKILL', drain: 'SIGTERM', freeze: 'SIGSTOP' }[fault] as NodeJS.Signals);
   if (fault === 'freeze') {
+    const thaw = () => process.kill(pid, 'SIGCONT');
+    process.once('exit', thaw);
     await run.pause(options.freezeSeconds * 1000);
-    process.kill(pid, 'SIGCONT');
+    process.off('exit', thaw);
+    thaw();
     run.moment('goes on');
     run.say(`${victim.name} goes on`);
   }
@@ -141,7 +172,7 @@ async function figuresOfStorm(run: LoadRun, storm: SlotRange, survivors: readonl
   await run.figuresOfUse(storm);
 }
 
-async function awaitExit(run: LoadRun, { exited }: Replica, sinceMs: number): Promise<void> {
+async function awaitExit(run: LoadRun, { exited }: Victim, sinceMs: number): Promise<void> {
   let code: number | null | undefined;
   void exited.then((value) => {
     code = value;
