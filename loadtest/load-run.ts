@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LoadOptions } from './load-options.ts';
+import { OTHER_LOAD_MAX } from './load-plan.ts';
 import type { Check, Figure, Moment } from './load-result.ts';
 import type { Progress } from './progress.ts';
-import type { ReplicaCounts, ServerWatch } from './server-watch.ts';
+import { MACHINE, type ReplicaCounts, type ServerWatch } from './server-watch.ts';
 import type { Target } from './target.ts';
 import type { SlotRange, Timeline } from './timeline.ts';
 
@@ -89,11 +90,13 @@ export class LoadRun {
   async figuresOfUse(range: SlotRange): Promise<void> {
     const { timeline, target, options } = this;
     await this.watch.read();
+    let othersCpu = meanOf(timeline.valuesOf(`${MACHINE} CPU`, range));
     for (const { name } of [...target.replicas, ...target.besides]) {
       const within = timeline.valuesOf(`${name} CPU`, range);
       // Of a second or two there may be no reading but that of just now.
       const cpu = within.length > 0 ? within : timeline.valuesOf(`${name} CPU`).slice(-1);
       if (cpu.length === 0) continue;
+      othersCpu -= meanOf(cpu);
       this.figure(`${name} CPU`, meanOf(cpu) * 100, '%');
       this.figure(`${name} CPU, most`, Math.max(...cpu) * 100, '%');
       this.figure(`${name} memory, most`, Math.max(...timeline.valuesOf(`${name} memory, MiB`)), 'MiB');
@@ -101,7 +104,9 @@ export class LoadRun {
       if (delays.length > 0) this.figure(`${name} loop delay, most`, Math.max(...delays), 'ms');
     }
     for (let process = 1; process <= options.processes; process++) {
-      this.figure(`load process ${process} CPU`, meanOf(timeline.valuesOf(`load ${process} CPU`, range)) * 100, '%');
+      const cpu = meanOf(timeline.valuesOf(`load ${process} CPU`, range));
+      othersCpu -= cpu;
+      this.figure(`load process ${process} CPU`, cpu * 100, '%');
       this.figure(
         `load process ${process} memory, most`,
         Math.max(0, ...timeline.valuesOf(`load ${process} memory, MiB`)),
@@ -114,6 +119,10 @@ export class LoadRun {
         `Load process ${process} had no rest in ${full} of ${busy.length} slots of ${timeline.clock.slotMs} ms: ` +
           'what was measured then may be its own limit. More --processes share it, where there are cores for them.',
       );
+    }
+    this.figure('others on this machine CPU', Math.max(0, othersCpu) * 100, '%');
+    if (othersCpu > OTHER_LOAD_MAX) {
+      this.warnings.push(`Other processes of this machine took ${Math.round(othersCpu * 100)} % of a core meanwhile.`);
     }
   }
 }

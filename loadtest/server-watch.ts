@@ -1,4 +1,4 @@
-import { processCpuSeconds } from './cpu.ts';
+import { allowedCores, coreBusySeconds, processCpuSeconds } from './cpu.ts';
 import { residentBytes } from './memory-reading.ts';
 import { readMetrics, seriesOf } from './metrics-page.ts';
 import type { Replica, Target } from './target.ts';
@@ -10,6 +10,9 @@ const READY_TIMEOUT_MS = 1_000;
 /** Answers in a row that a replica may owe before it counts as not ready. */
 const READY_FAILURES_MAX = 2;
 const MIB = 1_048_576;
+
+/** All cores, whoever uses them. */
+export const MACHINE = 'machine';
 
 /** What replicas tell of themselves, as counted since they began. */
 export interface ReplicaCounts {
@@ -60,6 +63,10 @@ export class ServerWatch {
 
   /** Reads all there is to read, now. */
   async read(): Promise<void> {
+    this.#cpu(
+      MACHINE,
+      allowedCores().reduce((sum, core) => sum + coreBusySeconds(core), 0),
+    );
     for (const { name, pid } of this.#target.besides) this.#readProcess(name, pid);
     await Promise.all(this.#target.replicas.map((replica) => this.#readReplica(replica)));
   }

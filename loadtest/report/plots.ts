@@ -59,7 +59,7 @@ export function plotsOf(result: LoadResult): Plot[] {
       true,
     ),
     readings(
-      'CPU of servers',
+      'CPU of servers, and of all',
       '%',
       gaugesThatEnd(' CPU', 100).filter(({ label }) => !label.startsWith('load ')),
     ),

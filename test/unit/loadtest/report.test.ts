@@ -100,7 +100,7 @@ describe('a report', () => {
     expect([...plots.keys()]).not.toContain('Memory');
     expect(plots.get('Sessions online')?.lines).toEqual([{ label: 'online', values: [10, 5, 9] }]);
     expect(plots.get('Attempts to connect')?.lines[0]?.values).toEqual([40, 0, 20]);
-    expect(plots.get('CPU of servers')?.lines).toEqual([{ label: 'replica 1', values: [50, null, 75] }]);
+    expect(plots.get('CPU of servers, and of all')?.lines).toEqual([{ label: 'replica 1', values: [50, null, 75] }]);
     expect(plots.get('CPU of load processes')?.lines.map(({ label }) => label)).toEqual(['load 1']);
     const { xs = [], lines = [] } = plots.get('Latency by percentile') ?? {};
     expect(xs[xs.length - 1]).toBeCloseTo(2);
