@@ -9,9 +9,9 @@ const ON_EACH_ENGINE = ['test/e2e/**/*.test.ts', 'test/faults/**/*.test.ts'];
  */
 const ON_ONE_ENGINE = [
   'test/e2e/{api,api-access,auth,openapi,client-docs,client-tokens,proxy-header,text-mode}.test.ts',
-  'test/e2e/{presence,grace,client-presence,client-process,client-rooms,process}.test.ts',
+  'test/e2e/{presence,grace,client,client-presence,client-process,client-rooms,process}.test.ts',
   'test/e2e/cli-chat{,-restart,-terminal}.test.ts',
-  'test/e2e/page-{accessibility,direct,history,offline,presence,rooms}.test.ts',
+  'test/e2e/page{,-accessibility,-direct,-history,-offline,-presence,-rooms}.test.ts',
   'test/faults/{client-reconnects,kill}.test.ts',
   'test/faults/{backup,bit-flip,damage,data-directory,disk-full,embedded-disk-full,power-cut,retention,slow-disk,sync-faults}.test.ts',
 ];
@@ -20,20 +20,20 @@ const ON_ONE_ENGINE = [
  * files what one process does by itself is marked as such. Left out as a whole is:
  * - presence: how many hear names, and how often, is for each replica to say, and what one tells is seen at another some
  *   moments later; the stores' contract and test/redis have what they share;
- * - page-presence, cli-chat-terminal, client-docs, ghosts: grace and client-presence have the same of two replicas; so have
- *   client and cli-chat-restart what cli-chat, and page what page-history has;
+ * - page-presence, client-docs, ghosts: grace and client-presence have the same of two replicas;
+ * - client, client-process, client-reconnects, cli-chat, page: what clients do that lose a replica and come to another is
+ *   in test/cluster, behind a real balancer;
  * - auth, client-tokens, api-access, openapi, http, page-safety, forwarded-for, proxy-header: who may come, and what a port
  *   answers, is asked of one process, and nothing of it is shared;
  * - bad-input, bounds, limits, heartbeat, vanished-peer, hostile: bounds of sessions and of a process;
  * - metrics, logs, delivery, process: what a process tells of itself, and how it starts and ends;
- * - page-rooms, page-direct, page-offline, page-accessibility: what a page makes of what it is told, and its looks;
+ * - the page's others: what a page makes of what it is told, and its looks;
  * - the other faults: the embedded log and its disk, whose part test/kafka has for Kafka.
  */
 const ON_A_CLUSTER = [
   'test/e2e/{api,chat,text-mode}.test.ts',
-  'test/e2e/{client,client-presence,client-process,client-rooms}.test.ts',
-  'test/e2e/{cli-chat-restart,grace,page}.test.ts',
-  'test/faults/{client-reconnects,kill}.test.ts',
+  'test/e2e/{client-presence,client-rooms,grace}.test.ts',
+  'test/faults/kill.test.ts',
 ];
 
 /** Where it can't be run its tests are left out, except in CI, where they fail. */

@@ -10,12 +10,19 @@ export interface Daemon {
   readonly began: string | null;
 }
 
+/** How a process has ended. */
+export interface End {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
 const POLL_MS = 20;
 
 /**
  * Starts a process that outlives this one. What it prints is appended to a file, and it holds none of this process's
  * descriptors: whoever waits for the end of this one's output is not kept waiting.
  *
+ * @param onEnd called when it ends, if this process is still there
  * @throws Error if the program can't be started
  */
 export async function startDaemon(
@@ -23,6 +30,7 @@ export async function startDaemon(
   args: readonly string[],
   logFile: string,
   env: Readonly<Record<string, string>> = {},
+  onEnd: (end: End) => void = () => {},
 ): Promise<Daemon> {
   const log = openSync(logFile, 'a');
   try {
@@ -31,6 +39,7 @@ export async function startDaemon(
       stdio: ['ignore', log, log],
       env: { ...process.env, ...env },
     });
+    child.once('exit', (code, signal) => onEnd({ code, signal }));
     await once(child, 'spawn');
     child.unref();
     const pid = child.pid as number;
@@ -56,13 +65,15 @@ export function isRunning({ pid, began }: Daemon): boolean {
 
 /** Ends a process, by force after `graceMs`; resolves when it is gone. */
 export async function stopDaemon(daemon: Daemon, graceMs: number): Promise<void> {
+  if (!isRunning(daemon)) return;
+  // Once: to a second one, a gateway ends in the middle of its draining.
+  process.kill(daemon.pid, 'SIGTERM');
   const forceAtMs = performance.now() + graceMs;
-  let signal: NodeJS.Signals = 'SIGTERM';
+  let isForced = false;
   while (isRunning(daemon)) {
-    if (signal === 'SIGTERM') process.kill(daemon.pid, signal);
-    if (performance.now() >= forceAtMs && signal === 'SIGTERM') {
-      signal = 'SIGKILL';
-      process.kill(daemon.pid, signal);
+    if (performance.now() >= forceAtMs && !isForced) {
+      isForced = true;
+      process.kill(daemon.pid, 'SIGKILL');
     }
     await delay(POLL_MS);
   }

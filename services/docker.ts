@@ -19,12 +19,12 @@ export interface Image {
   readonly isReady: () => Promise<boolean>;
 }
 
-export function redisImage(port: number, isReady: () => Promise<boolean>): Image {
+export function redisImage(name: string, port: number, isReady: () => Promise<boolean>): Image {
   const command = ['redis-server', '--port', String(port), '--save', '', '--appendonly', 'no'];
-  return { name: 'tidegate-redis', image: 'redis:7.4.2-alpine', port, env: {}, command, isReady };
+  return { name, image: 'redis:7.4.2-alpine', port, env: {}, command, isReady };
 }
 
-export function kafkaImage(port: number, isReady: () => Promise<boolean>): Image {
+export function kafkaImage(name: string, port: number, isReady: () => Promise<boolean>): Image {
   const env = {
     KAFKA_NODE_ID: '1',
     KAFKA_PROCESS_ROLES: 'broker,controller',
@@ -37,7 +37,7 @@ export function kafkaImage(port: number, isReady: () => Promise<boolean>): Image
     KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR: '1',
     KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS: '0',
   };
-  return { name: 'tidegate-kafka', image: 'apache/kafka:4.1.0', port, env, command: [], isReady };
+  return { name, image: 'apache/kafka:4.1.0', port, env, command: [], isReady };
 }
 
 /** Whether a Docker engine answers. */

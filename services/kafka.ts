@@ -43,9 +43,19 @@ export interface KafkaSettings {
 export class Kafka {
   readonly #settings: KafkaSettings;
   readonly #daemons = new Map<number, Daemon>();
+  readonly #onBegun: () => void;
 
-  constructor(settings: KafkaSettings, daemons: Iterable<readonly [number, Daemon]> = []) {
+  /**
+   * @param daemons that run already, by their ids
+   * @param onBegun called each time that `daemons` has another one, before that one serves
+   */
+  constructor(
+    settings: KafkaSettings,
+    daemons: Iterable<readonly [number, Daemon]> = [],
+    onBegun: () => void = () => {},
+  ) {
     this.#settings = settings;
+    this.#onBegun = onBegun;
     for (const [id, daemon] of daemons) this.#daemons.set(id, daemon);
   }
 
@@ -112,6 +122,7 @@ export class Kafka {
     const jvm = isForSpeed ? JVM_TO_RUN_FAST : JVM_TO_START_FAST;
     const daemon = await startDaemon('java', [...jvm, ...classPath, 'kafka.Kafka', file], logFile, env);
     this.#daemons.set(id, daemon);
+    this.#onBegun();
     const { client } = this.#settings.ports[id - 1] as KafkaPorts;
     await untilReady(`Kafka's broker ${id}`, daemon, logFile, READY_MS_MAX, async () => {
       return textFrom(logFile, from).includes(READY) && (await accepts(client, HOST));

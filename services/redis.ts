@@ -20,13 +20,22 @@ export class Redis {
     this.logFile = logFile;
   }
 
-  /** @throws Error if it is not ready in time, or can't be started */
-  static async start(directory: string, port: number, args: readonly string[] = []): Promise<Redis> {
+  /**
+   * @param onBegun called before it is ready, so that it is known in any case
+   * @throws Error if it is not ready in time, or can't be started
+   */
+  static async start(
+    directory: string,
+    port: number,
+    args: readonly string[] = [],
+    onBegun: (daemon: Daemon) => void = () => {},
+  ): Promise<Redis> {
     mkdirSync(directory, { recursive: true });
     const logFile = join(directory, 'redis.log');
     const settings = { port, bind: HOST, dir: directory, save: '', appendonly: 'no', daemonize: 'no' };
     const options = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
     const daemon = await startDaemon('redis-server', [...options, ...args], logFile);
+    onBegun(daemon);
     await untilReady('redis-server', daemon, logFile, READY_MS_MAX, () => answersPing(port));
     return new Redis(port, daemon, logFile);
   }

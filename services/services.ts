@@ -50,15 +50,18 @@ export class Services {
   readonly #cache: string;
   readonly #directory: string;
   readonly #say: (line: string) => void;
+  readonly #name: string;
 
   /**
    * @param cache where Kafka's jars are kept
    * @param directory where state, data and logs are
+   * @param name how those of containers begin
    */
-  constructor(cache: string, directory: string, say: (line: string) => void) {
+  constructor(cache: string, directory: string, say: (line: string) => void, name = 'tidegate') {
     this.#cache = cache;
     this.#directory = directory;
     this.#say = say;
+    this.#name = name;
   }
 
   /**
@@ -116,12 +119,13 @@ export class Services {
     const port = await this.#portOf(redis?.port);
     this.#say(`starting Redis on ${HOST}:${port}`);
     if (byDocker) {
-      const image = redisImage(port, () => answersPing(port));
+      const image = redisImage(`${this.#name}-redis`, port, () => answersPing(port));
       await startContainer(image);
       this.#write({ redis: { port, how: { container: image.name } } });
     } else {
-      const { daemon } = await Redis.start(this.#directory, port);
-      this.#write({ redis: { port, how: { process: daemon } } });
+      await Redis.start(this.#directory, port, [], (daemon) => {
+        this.#write({ redis: { port, how: { process: daemon } } });
+      });
     }
     return `redis://${HOST}:${port}`;
   }
@@ -137,7 +141,7 @@ export class Services {
     this.#say(`starting Kafka on ${brokers}`);
     if (byDocker) {
       const { client } = ports[0] as KafkaPorts;
-      const image = kafkaImage(client, () => accepts(client, HOST));
+      const image = kafkaImage(`${this.#name}-kafka`, client, () => accepts(client, HOST));
       await startContainer(image);
       this.#write({ kafka: { ports, how: { 1: { container: image.name } } } });
       return brokers;
@@ -149,13 +153,11 @@ export class Services {
     const processes = Object.entries(how).flatMap(([id, each]): [number, Daemon][] =>
       'process' in each ? [[Number(id), each.process]] : [],
     );
-    const nodes = new Kafka({ directory, jars, ports }, processes);
-    try {
-      await nodes.start();
-    } finally {
-      const started = [...nodes.daemons].map(([id, daemon]): [number, How] => [id, { process: daemon }]);
-      this.#write({ kafka: { ports, how: Object.fromEntries(started) } });
-    }
+    const nodes = new Kafka({ directory, jars, ports }, processes, () => {
+      const begun = [...nodes.daemons].map(([id, daemon]): [number, How] => [id, { process: daemon }]);
+      this.#write({ kafka: { ports, how: Object.fromEntries(begun) } });
+    });
+    await nodes.start();
     return brokers;
   }
 

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { UNLIMITED } from './gateway-process.ts';
 import { dataOf, failure, heard, numbers, PATIENCE, publishAll, SdkStage, statesOf } from './sdk-stage.ts';
-import { testOfOneProcess } from './test-of-one-process.ts';
 
 let stage: SdkStage;
 
@@ -107,7 +106,7 @@ describe('a session', { timeout: 60_000 }, () => {
     expect(states[0]).toMatchObject({ reason: 'moved' });
   });
 
-  testOfOneProcess('is refused where the user has too many', async () => {
+  test('is refused where the user has too many', async () => {
     const own = await SdkStage.forTest({ TIDEGATE_SESSIONS_PER_USER: '1' });
     await own.connected({ user: 'ann' });
     const second = own.client({ user: 'ann' });

@@ -65,10 +65,6 @@ export class Cluster implements GatewayProcess {
     return this.#balancer.ports;
   }
 
-  get internalPorts(): readonly number[] {
-    return this.#replicas.flatMap(({ internalPorts }) => internalPorts);
-  }
-
   get logs(): readonly Record<string, unknown>[] {
     return this.#replicas.flatMap(({ logs }) => logs);
   }

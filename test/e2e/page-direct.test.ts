@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { isBrowserMissing } from './browser.ts';
 import { expectMessages, PATIENCE, PageStage, untilConnected } from './page-stage.ts';
-import { testOfOneProcess } from './test-of-one-process.ts';
 
 describe.skipIf(isBrowserMissing)("the chat page's direct messages", () => {
   let stage: PageStage;
@@ -18,7 +17,7 @@ describe.skipIf(isBrowserMissing)("the chat page's direct messages", () => {
     await stage?.close();
   });
 
-  testOfOneProcess('go both ways, show in all tabs of both, and are there after a reload', async () => {
+  test('go both ways, show in all tabs of both, and are there after a reload', async () => {
     const [ann, bob] = [await stage.enter('ann', 'square'), await stage.enter('bob', 'square')];
     await ann.page.getByRole('button', { name: /bob/ }).click();
     expect(await ann.page.getByRole('heading', { level: 1 }).textContent()).toContain('bob');
@@ -91,7 +90,7 @@ describe.skipIf(isBrowserMissing)("the chat page's direct messages", () => {
     await expect.poll(() => gil.list('Direct messages'), PATIENCE).toEqual(['mallory 1 unread']);
   });
 
-  testOfOneProcess('tell how the partner is, and begin from a name', async () => {
+  test('tell how the partner is, and begin from a name', async () => {
     const ivy = await stage.enter('ivy', 'square');
     await ivy.page.getByRole('button', { name: 'New message' }).click();
     await ivy.page.keyboard.type('jack');

@@ -3,7 +3,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { ChatPage, isBrowserMissing } from './browser.ts';
 import { runTidegate } from './gateway-process.ts';
 import { expectMessages, PATIENCE, PageStage, untilConnected } from './page-stage.ts';
-import { testOfOneProcess } from './test-of-one-process.ts';
 
 describe.skipIf(isBrowserMissing)('the chat page', () => {
   let stage: PageStage;
@@ -101,30 +100,27 @@ describe.skipIf(isBrowserMissing)('the chat page', () => {
     expect(await banner.isVisible()).toBe(false);
   });
 
-  testOfOneProcess(
-    'a log that was restored from a backup shows as a gap, and what is still there is not doubled',
-    async () => {
-      const room = 'open/restored';
-      const carl = await stage.tcp('carl');
-      const ann = await stage.enter('ann', room);
-      for (const text of ['one', 'two']) await stage.publish(carl, room, { text });
-      await expectMessages(ann, ['carl: one', 'carl: two']);
-      const file = join(stage.directory, 'backup');
-      expect(await runTidegate(['backup', file], { TIDEGATE_DATA_DIR: stage.directory })).toMatchObject({ code: 0 });
-      await ann.say('lost with the disk');
-      await expectMessages(ann, ['carl: one', 'carl: two', 'ann: lost with the disk']);
+  test('a log that was restored from a backup shows as a gap, and what is still there is not doubled', async () => {
+    const room = 'open/restored';
+    const carl = await stage.tcp('carl');
+    const ann = await stage.enter('ann', room);
+    for (const text of ['one', 'two']) await stage.publish(carl, room, { text });
+    await expectMessages(ann, ['carl: one', 'carl: two']);
+    const file = join(stage.directory, 'backup');
+    expect(await runTidegate(['backup', file], { TIDEGATE_DATA_DIR: stage.directory })).toMatchObject({ code: 0 });
+    await ann.say('lost with the disk');
+    await expectMessages(ann, ['carl: one', 'carl: two', 'ann: lost with the disk']);
 
-      await stage.gateway.stop();
-      await expect.poll(() => ann.state(), PATIENCE).not.toBe('Connected as ann');
-      const restored = join(stage.directory, 'restored');
-      expect(await runTidegate(['restore', file], { TIDEGATE_DATA_DIR: restored })).toMatchObject({ code: 0 });
-      await stage.startAgain(restored);
-      await untilConnected(ann, 'ann');
-      await ann.say('three');
-      await expectMessages(ann, ['carl: one', 'carl: two', 'ann: lost with the disk', 'ann: three']);
-      expect(await ann.lines()).toEqual(['day', 'message', 'message', 'message', 'gap', 'message']);
-    },
-  );
+    await stage.gateway.stop();
+    await expect.poll(() => ann.state(), PATIENCE).not.toBe('Connected as ann');
+    const restored = join(stage.directory, 'restored');
+    expect(await runTidegate(['restore', file], { TIDEGATE_DATA_DIR: restored })).toMatchObject({ code: 0 });
+    await stage.startAgain(restored);
+    await untilConnected(ann, 'ann');
+    await ann.say('three');
+    await expectMessages(ann, ['carl: one', 'carl: two', 'ann: lost with the disk', 'ann: three']);
+    expect(await ann.lines()).toEqual(['day', 'message', 'message', 'message', 'gap', 'message']);
+  });
 
   test('a message that is refused stays, with the reason, until it is sent again or thrown away', async () => {
     const ann = await stage.enter('ann', 'closed');
@@ -169,7 +165,7 @@ describe.skipIf(isBrowserMissing)('the chat page', () => {
     expect(await ann.state()).toBe('Connected as ann');
   });
 
-  testOfOneProcess('a session that is replaced says so, and comes back when it is asked to', async () => {
+  test('a session that is replaced says so, and comes back when it is asked to', async () => {
     const tab = await stage.tab('/');
     await tab.page.addInitScript(`sessionStorage.setItem('tidegate.device', 'known')`);
     await tab.page.goto(stage.url('/?room=open/replaced&user=eve'));

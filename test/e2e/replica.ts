@@ -16,8 +16,6 @@ export interface Ports {
 export interface GatewayProcess {
   readonly pid: number;
   readonly ports: Ports;
-  /** Of each process that it is: an operator asks them all. */
-  readonly internalPorts: readonly number[];
   /** Lines of its standard output so far, parsed. */
   readonly logs: readonly Record<string, unknown>[];
   readonly exited: boolean;
@@ -70,10 +68,6 @@ export class Replica implements GatewayProcess {
         resolve(new Replica(child, pid, { http, tcp, internal }, logs));
       });
     });
-  }
-
-  get internalPorts(): readonly number[] {
-    return [this.ports.internal];
   }
 
   get exited(): boolean {

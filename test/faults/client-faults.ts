@@ -2,8 +2,7 @@ import { expect } from 'vitest';
 import { DISCONNECTS } from '../../src/protocol/disconnects.ts';
 import { ApiClient } from '../e2e/api-client.ts';
 import { type GatewayProcess, startGateway, UNLIMITED } from '../e2e/gateway-process.ts';
-import { scrapePort } from '../e2e/metrics-page.ts';
-import { REPLICAS } from '../e2e/replica-count.ts';
+import { scrape } from '../e2e/metrics-page.ts';
 import { lastingPlace } from '../lasting-ports.ts';
 import { eventually } from './load.ts';
 import type { Random } from './random.ts';
@@ -14,11 +13,8 @@ export const BULK_ROOM = 'bulk';
 const BULK_DATA_BYTES = 16_000;
 const BULK_BURST = 64;
 
-/** How often each fault comes. What a slow session may leave unread is a matter between it and one process. */
-export const FAULTS = {
-  ...{ reset: 10, fin: 9, frame: 10, silence: 3, kick: 8 },
-  ...{ slow: REPLICAS === 1 ? 2 : 0, kill: 5, drain: 3 },
-};
+/** How often each fault comes. */
+export const FAULTS = { reset: 10, fin: 9, frame: 10, silence: 3, kick: 8, slow: 2, kill: 5, drain: 3 };
 export const FAULT_COUNT = Object.values(FAULTS).reduce((sum, count) => sum + count);
 export type Fault = keyof typeof FAULTS;
 
@@ -59,16 +55,13 @@ export class LastingGateway {
 
   /** Ends the user's session with a code. False: there was none. */
   async kick(user: string, code: number): Promise<boolean> {
-    const kicks = this.process.internalPorts.map((port) =>
-      new ApiClient(port).post(`/api/v1/users/${user}/disconnect`, { code }),
-    );
-    return (await Promise.all(kicks)).some(({ json }) => json.sessions === 1);
+    const api = new ApiClient(this.process.ports.internal);
+    return (await api.post(`/api/v1/users/${user}/disconnect`, { code })).json.sessions === 1;
   }
 
   /** Sessions that were ended for their slowness since the start. */
   async slowConsumers(): Promise<number> {
-    const pages = await Promise.all(this.process.internalPorts.map(scrapePort));
-    return pages.reduce((sum, page) => sum + page.value('disconnects_total', { reason: 'slow_consumer' }), 0);
+    return (await scrape(this.process)).value('disconnects_total', { reason: 'slow_consumer' });
   }
 }
 

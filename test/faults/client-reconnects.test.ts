@@ -1,7 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest';
 import type { Position } from '../../src/protocol/position.ts';
 import { temporaryDirectory } from '../e2e/gateway-process.ts';
-import { REPLICAS } from '../e2e/replica-count.ts';
 import { BULK_ROOM, FAULT_COUNT, FAULTS, Faults, LastingGateway, schedule } from './client-faults.ts';
 import { eventually, readLog } from './load.ts';
 import { LoadClient } from './load-client.ts';
@@ -9,8 +8,7 @@ import { Oracle } from './oracle.ts';
 import { Random } from './random.ts';
 import { SdkClient, type SdkClientOptions, Tally } from './sdk-clients.ts';
 
-/** Where each goes through Kafka and two processes, so many take as long. */
-const MESSAGES = REPLICAS === 1 ? 10_000 : 4_000;
+const MESSAGES = 10_000;
 const DATA_BYTES = 300;
 const ROOMS = ['room-0', 'room-1', 'room-2'];
 

@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Daemon, startDaemon, stopDaemon, untilReady } from '../../services/daemon.ts';
-import { HOST } from '../../services/ports.ts';
+import { HOST, lastingPorts } from '../../services/ports.ts';
 import type { SentinelSettings } from '../../src/redis/redis-settings.ts';
 import { makeAuthority, makeCertificate } from '../certificates.ts';
-import { lastingPorts } from '../lasting-ports.ts';
 import { REDIS_URL } from '../services/test-services.ts';
 import { createLink, RedisServer } from './redis-stage.ts';
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stopDaemon } from '../../services/daemon.ts';
+import { lastingPorts } from '../../services/ports.ts';
 import { Redis } from '../../services/redis.ts';
 import { randomName } from '../../src/random-name.ts';
 import { loadPresenceScripts, type PresenceScripts } from '../../src/redis/presence-scripts.ts';
@@ -12,7 +13,6 @@ import { RedisPresenceStore } from '../../src/redis/redis-presence-store.ts';
 import { REDIS_DEFAULTS } from '../../src/redis/redis-settings.ts';
 import { ReplicaUnderTest } from '../contract/presence-store-fixture.ts';
 import { CuttingProxy } from '../faults/cutting-proxy.ts';
-import { lastingPorts } from '../lasting-ports.ts';
 
 const SILENT = { info() {}, warn() {}, error() {} };
 const PATIENCE_MS = 15_000;

@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis as Connection } from 'ioredis';
 import { isRunning, stopDaemon } from '../../services/daemon.ts';
-import { HOST } from '../../services/ports.ts';
+import { HOST, isFree, lastingPorts } from '../../services/ports.ts';
 import { Redis } from '../../services/redis.ts';
-import { isFree, lastingPorts } from '../lasting-ports.ts';
 import { RedisProxy } from './redis-proxy.ts';
 
 /** Enough for a standby to get a copy of what little there is here. */

@@ -4,11 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Daemon, isRunning, sizeOf, startDaemon, stopDaemon, untilReady } from '../../services/daemon.ts';
-import { HOST } from '../../services/ports.ts';
+import { HOST, lastingPorts } from '../../services/ports.ts';
 import { RedisLink } from '../../src/redis/redis-link.ts';
 import { REDIS_DEFAULTS, type RedisSettings } from '../../src/redis/redis-settings.ts';
 import { CuttingProxy } from '../faults/cutting-proxy.ts';
-import { lastingPorts } from '../lasting-ports.ts';
 
 /** Times at which tests need not wait long. */
 export const QUICK = {

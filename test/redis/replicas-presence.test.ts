@@ -5,12 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Redis as Connection } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { stopDaemon } from '../../services/daemon.ts';
+import { lastingPorts } from '../../services/ports.ts';
 import { Redis } from '../../services/redis.ts';
 import { randomName } from '../../src/random-name.ts';
 import { type Client, TcpClient, WsClient } from '../e2e/clients.ts';
 import { type GatewayProcess, startGateway, temporaryDirectory, UNLIMITED } from '../e2e/gateway-process.ts';
 import { roomPushes, toldOf, untilPresent, untilTold } from '../e2e/stage.ts';
-import { lastingPorts } from '../lasting-ports.ts';
 import { KAFKA_BROKERS } from '../services/test-services.ts';
 import { untilIt } from './presence-stage.ts';
 
