@@ -32,6 +32,7 @@ import { openLog } from './open-log.ts';
 import { openPeers } from './open-peers.ts';
 import { openPresence } from './open-presence.ts';
 import { openRedis } from './open-redis.ts';
+import { openTracing } from './open-tracing.ts';
 import { BOUNDS } from './protocol/bounds.ts';
 import { TcpServer } from './tcp/tcp-server.ts';
 import { Certificate } from './tls.ts';
@@ -70,7 +71,8 @@ const PROBE_TIMEOUT_MS = 5_000;
 export async function startApp(config: Config, logger: Logger, onFailure: (error: Error) => void): Promise<App> {
   const redis = await openRedis(config, logger);
   const history = await openHistory(config, redis, logger);
-  const { log, figures, bounds: logBounds } = await openLog(config, history, logger, onFailure);
+  const { log, figures, topic, bounds: logBounds } = await openLog(config, history, logger, onFailure);
+  const tracing = await openTracing(config, topic, logger);
   const keys = openKeys(config, logger);
   const presence = await openPresence(config, redis, logger);
   const wheel = new TimerWheel({ tickMs: WHEEL_TICK_MS, stepMsMax: WHEEL_STEP_MS_MAX });
@@ -78,7 +80,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
   const { peers, figures: peerFigures } = await openPeers(config, redis, logger);
   if (redis !== null) redis.onAnswered = (kind, ms) => tally.redisCalls[kind].observeMs(ms);
   const gateway = new Gateway(
-    { log, presence: presence.store, isPresenceShared: redis !== null, peers },
+    { log, presence: presence.store, isPresenceShared: redis !== null, peers, tracing: tracing ?? undefined },
     wheel,
     gatewaySettings(config, keys, tally),
     logger,
@@ -129,6 +131,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
     history: history === null ? null : () => history.figures(),
     presence: presence.figures,
     peers: peerFigures,
+    tracing: tracing === null ? null : () => tracing.figures(),
     keySet: keys instanceof RemoteKeySet ? keys : null,
     bounds: {
       ...{
@@ -182,6 +185,7 @@ export async function startApp(config: Config, logger: Logger, onFailure: (error
       certificate?.unwatch();
       await history?.close();
       await log.close();
+      await tracing?.close();
       redis?.close();
     },
   };

@@ -23,6 +23,7 @@ const SECRETS: ReadonlySet<string> = new Set([
   'TIDEGATE_REDIS_URL',
   'TIDEGATE_REDIS_SENTINEL_PASSWORD',
   'TIDEGATE_KAFKA_PASSWORD',
+  'TIDEGATE_OTLP_ENDPOINT',
 ]);
 
 /** What the log on Kafka has no use for, and what the embedded one has none for. */
@@ -30,6 +31,9 @@ const OF_EMBEDDED_LOG = ['TIDEGATE_DATA_DIR', 'TIDEGATE_RETENTION_BYTES', 'TIDEG
 const OF_KAFKA = /^TIDEGATE_(KAFKA_|PREFIX$)/;
 /** What has no use where nothing is shared through Redis. */
 const OF_REDIS = /^TIDEGATE_(REDIS_|HISTORY_|PRESENCE_(LEASE|REAP_PAUSE|HEAL|COMPARE)_MS$|PRESENCE_RETURNS$)/;
+
+/** What has no use where traces go nowhere. */
+const OF_TRACES = /^TIDEGATE_TRACE_/;
 
 /**
  * Reads the settings from the environment. An empty value counts as absent.
@@ -69,6 +73,7 @@ export function withoutEffect(env: Readonly<Record<string, string | undefined>>)
     (isAnonymous && /^TIDEGATE_(JWT|JWKS)_/.test(name)) ||
     (isOnKafka ? OF_EMBEDDED_LOG.includes(name) : OF_KAFKA.test(name)) ||
     (!env.TIDEGATE_REDIS_URL && OF_REDIS.test(name)) ||
+    (!env.TIDEGATE_OTLP_ENDPOINT && OF_TRACES.test(name)) ||
     (!env.TIDEGATE_TRUSTED_PROXIES && name === 'TIDEGATE_PROXY_PROTOCOL');
   return Object.values<Variable<unknown> & { readonly name: string }>(VARIABLES)
     .filter(({ name, later }) => later || isOfOthers(name))

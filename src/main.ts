@@ -138,6 +138,7 @@ async function check(): Promise<void> {
     `log        ${log}`,
     `presence   ${presence}`,
     `websocket  ${chooseEngine(config).what}`,
+    `traces     ${tracesOf(config)}`,
     ...withoutEffect(process.env).map((name) => `${name} is set, but without effect`),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
@@ -146,6 +147,10 @@ async function check(): Promise<void> {
 function accessOf({ auth, jwtSecret }: Config): string {
   if (auth === 'anonymous') return 'anonymous';
   return jwtSecret === null ? 'JWT, checked with keys from TIDEGATE_JWKS_URL' : 'JWT, checked with TIDEGATE_JWT_SECRET';
+}
+
+function tracesOf({ otlpEndpoint, traceSample }: Config): string {
+  return otlpEndpoint === null ? 'none' : `to ${otlpEndpoint}, of ${traceSample * 100} % of publishes`;
 }
 
 async function backup(file: string): Promise<void> {

@@ -15,6 +15,8 @@ export interface OpenLog {
   readonly log: ServedLog;
   /** What a log on Kafka has to tell beside; null: it is the embedded one. */
   readonly figures: (() => KafkaLogFigures) | null;
+  /** Where it is in Kafka; null: it is the embedded one. */
+  readonly topic: string | null;
   readonly bounds: { readonly readsQueuedMax: number; readonly dedupeEntriesMax: number };
 }
 
@@ -34,10 +36,11 @@ export async function openLog(
   if (config.kafkaBrokers.length > 0) {
     // Who has no Kafka does without its library as well.
     const { openKafkaLog } = await import('./kafka/open-kafka-log.ts');
+    const { roomsTopic } = await import('./kafka/kafka-topics.ts');
     const settings = kafkaSettings(config);
     const log = await openKafkaLog(settings, logger, history);
     history?.follow(log.past);
-    return { log, figures: () => log.figures(), bounds: settings };
+    return { log, figures: () => log.figures(), topic: roomsTopic(settings).name, bounds: settings };
   }
   const settings = {
     ...EMBEDDED_LOG_DEFAULTS,
@@ -49,7 +52,7 @@ export async function openLog(
     synced: process.env.TIDEGATE_TEST_UNSYNCED !== 'true',
     onFailure,
   };
-  return { log: await openEmbeddedLog(settings, logger), figures: null, bounds: settings };
+  return { log: await openEmbeddedLog(settings, logger), figures: null, topic: null, bounds: settings };
 }
 
 /** What `tidegate check` says of the log. @throws ConfigError, DataDirectoryError or KafkaSetupError */

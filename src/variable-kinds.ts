@@ -90,6 +90,31 @@ function isRedisUrl(text: string): boolean {
   return /^rediss?:$/.test(protocol) && hostname !== '' && /^(\/\d{0,4})?$/.test(pathname) && isWhole;
 }
 
+/** Where something is asked over HTTP: without user and password, and all of it known beforehand. */
+export function baseUrl(name: string, help: string) {
+  const schema = z
+    .string()
+    .refine((value) => value === '' || isBaseUrl(value))
+    .transform((value) => (value === '' ? null : value));
+  const expected = 'an http or https URL without user, password and query';
+  return { name, schema, fallback: '', expected, help };
+}
+
+function isBaseUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password, search, hash } = new URL(text);
+  return /^https?:$/.test(protocol) && [username, password, search, hash].every((part) => part === '');
+}
+
+export function ratio(name: string, fallback: number, help: string) {
+  const schema = z
+    .string()
+    .regex(/^\d(\.\d{1,9})?$/)
+    .transform(Number)
+    .pipe(z.number().min(0).max(1));
+  return { name, schema, fallback: String(fallback), expected: 'a number from 0 to 1', help };
+}
+
 export function int(name: string, fallback: number, min: number, max: number, help: string, later?: true) {
   const schema = z.string().regex(/^\d+$/).transform(Number).pipe(z.number().int().min(min).max(max));
   const expected = `an integer from ${min} to ${max}`;

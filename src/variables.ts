@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import {
   addresses,
+  baseUrl,
   choice,
   flag,
   grants,
@@ -12,6 +13,7 @@ import {
   pattern,
   port,
   rate,
+  ratio,
   redisUrl,
   text,
 } from './variable-kinds.ts';
@@ -141,6 +143,13 @@ export const VARIABLES = {
   apiKeys: list('TIDEGATE_API_KEYS', 'keys of the server API, comma-separated'),
   apiRequestsMax: int('TIDEGATE_API_REQUESTS_MAX', 256, 1, 100_000, 'requests of the server API at a time'),
   probeMs: int('TIDEGATE_PROBE_MS', 10_000, 50, HOUR_MS, 'milliseconds between two probes of delivery'),
+  otlpEndpoint: baseUrl(
+    'TIDEGATE_OTLP_ENDPOINT',
+    'collector of traces: its OTLP over HTTP, as http://localhost:4318; spans go to /v1/traces below it',
+  ),
+  traceSample: ratio('TIDEGATE_TRACE_SAMPLE', 0.01, 'how many of the publishes are traced, 0 to 1'),
+  traceSpansMax: int('TIDEGATE_TRACE_SPANS_MAX', 4_096, 1, 1_000_000, 'spans that wait for the collector'),
+  traceExportMs: int('TIDEGATE_TRACE_EXPORT_MS', 1_000, 10, HOUR_MS, 'milliseconds between two exports of spans'),
   ticketSecret: optionalText('TIDEGATE_TICKET_SECRET', 'secret that replicas share', true),
   redisUrl: redisUrl(
     'TIDEGATE_REDIS_URL',

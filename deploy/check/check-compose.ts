@@ -6,6 +6,7 @@ import { fetchKafkaJars } from '../../services/kafka-jars.ts';
 import { freePorts } from '../../services/ports.ts';
 import { Redis as RedisServer } from '../../services/redis.ts';
 import { VERSION } from '../../src/version.ts';
+import { checkObservability } from './check-observability.ts';
 import { type ComposeProject, type ComposeService, durationMs, loadCompose } from './compose-file.ts';
 import type { Findings } from './findings.ts';
 import { checkMemory, checkSettings, checkStopGrace } from './gateway-settings.ts';
@@ -27,6 +28,9 @@ export async function checkCompose(renderer: Renderer, findings: Findings): Prom
   await checkProject(await loadCompose(renderer, SECRETS), SECRETS, 1, findings);
   const threeBrokers = SECRETS + readFileSync(join(ROOT, 'deploy/compose/three-brokers.env'), 'utf8');
   await checkProject(await loadCompose(renderer, threeBrokers), threeBrokers, 3, findings);
+  const observed = await loadCompose(renderer, `${SECRETS}COMPOSE_PROFILES=observability\n`);
+  for (const [name, service] of Object.entries(observed.services)) checkService(name, service, findings);
+  checkObservability(observed, findings);
 }
 
 async function checkProject(project: ComposeProject, env: string, brokers: number, findings: Findings): Promise<void> {
@@ -61,7 +65,7 @@ async function checkProject(project: ComposeProject, env: string, brokers: numbe
 
 /** What is asked of each of them. */
 function checkService(name: string, service: ComposeService, findings: Findings): void {
-  findings.expect(/:\d+\.\d+\.\d+(-\w+)?$/.test(service.image), `${name}: its image ${service.image} is not pinned`);
+  findings.expect(/:v?\d+\.\d+\.\d+(-\w+)?$/.test(service.image), `${name}: its image ${service.image} is not pinned`);
   findings.expect(service.restart !== undefined, `${name}: it is not started again`);
   findings.expect(Number(service.mem_limit) > 0, `${name}: its memory is not limited`);
   for (const { host_ip, target } of service.ports ?? []) {

@@ -1,7 +1,9 @@
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { BuiltImage } from './built-image.ts';
 import type { Findings } from './findings.ts';
@@ -9,7 +11,8 @@ import { ROOT } from './programs.ts';
 
 /** Bytes of all files of an image. */
 const SIZE_BYTES_MAX = 200_000_000;
-const READY_MS_MAX = 60_000;
+/** Milliseconds for it to start, be looked at and end. */
+const RUN_MS_MAX = 60_000;
 const ANY_PORTS = { TIDEGATE_HTTP_PORT: '0', TIDEGATE_TCP_PORT: '0', TIDEGATE_INTERNAL_PORT: '0' };
 
 /** Builds the image as its Dockerfile says, and runs what came of it. @returns what there is to tell of it */
@@ -53,35 +56,51 @@ async function checkProcess(image: BuiltImage, findings: Findings): Promise<void
   const gateway = image.start(image.config.Entrypoint, ANY_PORTS);
   const ended = once(gateway, 'exit');
   const errors = text(gateway.stderr);
-  const timeout = setTimeout(() => gateway.kill('SIGKILL'), READY_MS_MAX);
-  let ready: { pid: number; http: number; internal: number } | undefined;
-  const said: string[] = [];
-  const lines = createInterface(gateway.stdout);
-  for await (const line of lines) {
-    said.push(line);
-    const entry = JSON.parse(line) as { msg: string; pid: number; http: number; internal: number };
-    if (entry.msg !== 'ready') continue;
-    ready = entry;
-    break;
-  }
-  if (ready === undefined) {
-    clearTimeout(timeout);
-    findings.problems.push(`it did not start: ${said.join('\n')}${await errors}`);
-    return;
-  }
-  findings.expect(ready.pid === 1, `it is process ${ready.pid} in its container, and not the one that gets signals`);
-  const page = await fetch(`http://127.0.0.1:${ready.http}/`);
-  findings.expect(page.status === 200, `its page is answered with ${page.status}`);
-  findings.expect((await healthOf(image, ready.internal)) === 0, 'its health check fails while it is well');
+  const timeout = setTimeout(() => signalFirst(gateway, 'SIGKILL'), RUN_MS_MAX);
+  try {
+    const ready = await untilReady(gateway.stdout);
+    if (ready === null) throw new Error(`it did not start: ${await errors}`);
+    findings.expect(ready.pid === 1, `it is process ${ready.pid} in its container, and not the one that gets signals`);
+    const page = await fetch(`http://127.0.0.1:${ready.http}/`);
+    findings.expect(page.status === 200, `its page is answered with ${page.status}`);
+    findings.expect((await healthOf(image, ready.internal)) === 0, 'its health check fails while it is well');
 
-  // The process itself, and not unshare, which waits for it.
-  const [pid] = readFileSync(`/proc/${gateway.pid}/task/${gateway.pid}/children`, 'utf8').split(' ');
-  process.kill(Number(pid), 'SIGTERM');
-  gateway.stdout.resume();
-  const [code, signal] = (await ended) as [number | null, string | null];
-  clearTimeout(timeout);
-  findings.expect(code === 0, `at SIGTERM it ended with ${code ?? signal}: ${await errors}`);
-  findings.expect((await healthOf(image, ready.internal)) === 1, 'its health check passes where nothing is');
+    signalFirst(gateway, 'SIGTERM');
+    gateway.stdout.resume();
+    const [code, signal] = (await ended) as [number | null, string | null];
+    findings.expect(code === 0, `at SIGTERM it ended with ${code ?? signal}: ${await errors}`);
+    findings.expect((await healthOf(image, ready.internal)) === 1, 'its health check passes where nothing is');
+  } finally {
+    clearTimeout(timeout);
+    signalFirst(gateway, 'SIGKILL');
+  }
+}
+
+interface ReadyLine {
+  readonly msg: string;
+  readonly pid: number;
+  readonly http: number;
+  readonly internal: number;
+}
+
+/** The line that says so; null: the process has ended before. */
+async function untilReady(stdout: Readable): Promise<ReadyLine | null> {
+  for await (const line of createInterface(stdout)) {
+    const entry = JSON.parse(line) as ReadyLine;
+    if (entry.msg === 'ready') return entry;
+  }
+  return null;
+}
+
+/**
+ * Signals process 1 of what runs in the image, which unshare waits for; nobody if it has ended. Where that goes, all that
+ * it has started go.
+ */
+function signalFirst({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  const file = `/proc/${pid}/task/${pid}/children`;
+  const first = existsSync(file) ? Number(readFileSync(file, 'utf8').split(' ')[0]) : 0;
+  // To the system 0 is not nobody, but everybody here.
+  if (first > 0) process.kill(first, signal);
 }
 
 /** What the image's own health check exits with. */

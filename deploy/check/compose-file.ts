@@ -18,6 +18,8 @@ export interface ComposeService {
   readonly ports?: readonly { readonly host_ip?: string; readonly target: number }[];
   /** As `1m30s`. */
   readonly stop_grace_period?: string;
+  /** `source`: of a bind mount an absolute path. */
+  readonly volumes?: readonly { readonly type: string; readonly source: string; readonly target: string }[];
 }
 
 export interface ComposeProject {

@@ -29,7 +29,7 @@ const PARTS: readonly Part[] = [
     needs: ['go', 'haproxy', 'redis-server', 'java', 'mvn'],
     async check(findings) {
       await checkCompose(await renderer(), findings);
-      return 'with one broker and with three';
+      return 'with one broker, with three, and with what looks at it';
     },
   },
   {

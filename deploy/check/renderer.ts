@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { run } from './programs.ts';
 
 const HERE = fileURLToPath(new URL('./', import.meta.url));
-const BUILD_MS_MAX = 300_000;
+const BUILD_MS_MAX = 600_000;
 
 /** The program of this folder's Go files, which renders with what Compose and kubectl themselves are made of. */
 export class Renderer {
@@ -18,10 +18,15 @@ export class Renderer {
   /** @throws Error with the compiler's words */
   static async build(): Promise<Renderer> {
     const folder = mkdtempSync(join(tmpdir(), 'tidegate-renderer-'));
-    await run('go', ['build', '-ldflags=-s -w', '-o', join(folder, 'check'), '.'], {
-      cwd: HERE,
-      timeoutMs: BUILD_MS_MAX,
-    });
+    try {
+      await run('go', ['build', '-ldflags=-s -w', '-o', join(folder, 'check'), '.'], {
+        cwd: HERE,
+        timeoutMs: BUILD_MS_MAX,
+      });
+    } catch (error) {
+      rmSync(folder, { recursive: true });
+      throw error;
+    }
     return new Renderer(folder);
   }
 

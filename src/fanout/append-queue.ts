@@ -1,3 +1,4 @@
+import type { PublishTrace } from '../observability/tracing.ts';
 import { CommandError } from '../protocol/errors.ts';
 import { PendingTable, type TableEntry } from './pending-table.ts';
 import type { Appended } from './room-log.ts';
@@ -22,6 +23,7 @@ export interface PendingAppend {
   readonly id: string;
   readonly dataHash: number;
   readonly value: Buffer;
+  readonly trace?: PublishTrace | undefined;
 }
 
 interface Entry<Append> extends TableEntry<Entry<Append>> {
@@ -136,6 +138,7 @@ export class AppendQueue<Append extends PendingAppend> {
     load.waiters++;
     load.records++;
     load.bytes += append.value.length;
+    append.trace?.queued();
     return new Promise((resolve, reject) => {
       const waiters = [{ dataHash: append.dataHash, first: true, deadlineMs, resolve, reject }];
       const { id } = append;

@@ -1,3 +1,4 @@
+import type { TraceIds } from '../observability/tracing.ts';
 import type { CommandError } from '../protocol/errors.ts';
 import { encodeValue, type Publication } from '../protocol/publication.ts';
 import { AppendQueue, midConflict, overloaded, type Settled, unavailable, unknownOutcome } from './append-queue.ts';
@@ -134,7 +135,7 @@ export class EmbeddedLog implements ServedLog {
   }
 
   append(request: AppendRequest): Promise<Appended> {
-    const { room, from, mid, data } = request;
+    const { room, from, mid, data, trace } = request;
     const id = dedupeId(from, room, mid);
     const refused = this.#refusalOfAll();
     if (refused !== undefined) return this.#queue.refuse(id, refused);
@@ -150,7 +151,7 @@ export class EmbeddedLog implements ServedLog {
       return this.#queue.refuse(id, overloaded('the memory of recent publishes is full'));
     }
     const after = request.after === undefined ? undefined : dedupeId(from, room, request.after);
-    const append = { id, dataHash: hash, value, name: room, room: this.#index.room(room) };
+    const append = { id, dataHash: hash, value, trace, name: room, room: this.#index.room(room) };
     const outcome = this.#queue.add(append, after);
     this.#scheduleFlush();
     return outcome;
@@ -250,6 +251,7 @@ export class EmbeddedLog implements ServedLog {
   /** An empty batch is a probe. */
   #send(appends: readonly Append[]): void {
     const flight = new Flight(appends, this.#ends, this.#lastBlock + 1, this.#now());
+    for (const { trace, room } of appends) trace?.sending(room.partition, appends.length);
     this.#flight = flight;
     const index = this.#index.take(appends.length, flight.first);
     const { first, blocks, ends } = flight;
@@ -277,10 +279,11 @@ export class EmbeddedLog implements ServedLog {
   #handOn(flight: Flight): void {
     const { epoch } = this;
     const { ts } = flight;
+    const readMs = performance.now();
     const outcomes: Settled[] = [];
     const publications: Publication[] = [];
     // First the ends, then the batch: a session that joins while it is handed on has a position behind it all.
-    flight.forEach(({ name, room, id, dataHash, value }, offset, block) => {
+    flight.forEach(({ name, room, id, dataHash, value, trace }, offset, block) => {
       const { partition } = room;
       // What was known was answered without an append, and time doesn't step back.
       if (this.#window.apply({ id, dataHash, ts, offset }).kind !== 'deliver')
@@ -289,7 +292,8 @@ export class EmbeddedLog implements ServedLog {
       this.#ends[partition] = offset;
       this.#lastBlock = block;
       outcomes.push({ position: { epoch, offset }, duplicate: false, dataHash });
-      publications.push({ room: name, partition, epoch, offset, ts, value });
+      const traced = trace && { parent: trace.context, readMs };
+      publications.push({ room: name, partition, epoch, offset, ts, value, trace: traced });
     });
     this.#onBatch?.(publications);
     this.#queue.succeed(outcomes);
@@ -300,7 +304,10 @@ export class EmbeddedLog implements ServedLog {
     const { appends } = this.#endFlight();
     this.#index.notWritten();
     if (this.#refusal !== message)
-      this.#logger.error({ records: appends.length, outcome }, `the log can't be written: ${message}`);
+      this.#logger.error(
+        { records: appends.length, outcome, ...tracedOf(appends) },
+        `the log can't be written: ${message}`,
+      );
     this.#refusal = message;
     this.#probedAtMs = performance.now();
     const words = `the log can't be written: ${message}`;
@@ -367,4 +374,9 @@ export class EmbeddedLog implements ServedLog {
   #post(message: ToWriter, transfer: ArrayBuffer[] = []): void {
     this.#writer.post(message, transfer);
   }
+}
+
+/** What log lines call the first of them that is traced. */
+function tracedOf(appends: readonly Append[]): TraceIds | undefined {
+  return appends.find(({ trace }) => trace !== undefined)?.trace?.ids;
 }

@@ -128,9 +128,10 @@ export class EmbeddedPages {
       return { room, partition, epoch, offset, ts, value };
     });
     const { gap, more } = result;
-    if (gap === undefined) return { publications, more };
+    const page = { publications, source: 'log', more } as const;
+    if (gap === undefined) return page;
     const from = gap.from === null ? null : { epoch, offset: gap.from };
-    return { publications, more, gap: { from, to: { epoch, offset: gap.to } } };
+    return { ...page, gap: { from, to: { epoch, offset: gap.to } } };
   }
 
   #report(partition: number, offset: number): void {

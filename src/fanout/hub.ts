@@ -1,4 +1,5 @@
 import { Tally } from '../observability/tally.ts';
+import type { TraceIds, Tracing } from '../observability/tracing.ts';
 import { BOUNDS } from '../protocol/bounds.ts';
 import type { Framing } from '../protocol/dialect.ts';
 import type { Publication } from '../protocol/publication.ts';
@@ -37,7 +38,7 @@ export interface HubCounts {
   deliveries: number;
   signalPushes: number;
   signalsShed: number;
-  readonly appendDeliver: { observeMs(ms: number): void };
+  readonly appendDeliver: { observeMs(ms: number, exemplar?: TraceIds): void };
   readonly tailDeliver: { observeMs(ms: number): void };
 }
 
@@ -54,6 +55,8 @@ export class Hub {
   readonly #counts: HubCounts;
   /** Called when a room gets its first subscription, and when it has lost its last one. */
   readonly #onAudience: (room: string, isThere: boolean) => void;
+  /** undefined: nothing is traced. */
+  readonly #tracing: Pick<Tracing, 'delivered'> | undefined;
   #dirty: Room[] = [];
   #timer: NodeJS.Timeout | NodeJS.Immediate | null = null;
   #lastTickEndedMs = 0;
@@ -65,12 +68,14 @@ export class Hub {
     onTick: () => void,
     counts: HubCounts = new Tally(),
     onAudience: (room: string, isThere: boolean) => void = () => {},
+    tracing?: Pick<Tracing, 'delivered'>,
   ) {
     this.#log = log;
     this.#settings = settings;
     this.#onTick = onTick;
     this.#counts = counts;
     this.#onAudience = onAudience;
+    this.#tracing = tracing;
   }
 
   get roomCount(): number {
@@ -238,11 +243,15 @@ export class Hub {
   #count(delivered: readonly Delivered[]): void {
     const { appendDeliver, tailDeliver } = this.#counts;
     const nowMs = Date.now();
-    for (const { publications, deliveries, sinceMs } of delivered) {
+    for (const { publications, deliveries, sinceMs, sessions } of delivered) {
       this.#counts.publications += publications.length;
       this.#counts.deliveries += deliveries;
       tailDeliver.observeMs(this.#lastTickEndedMs - sinceMs);
-      for (const { ts } of publications) appendDeliver.observeMs(nowMs - ts);
+      for (const publication of publications) {
+        const { trace } = publication;
+        const traced = trace === undefined ? undefined : this.#tracing?.delivered(publication, trace, sessions);
+        appendDeliver.observeMs(nowMs - publication.ts, traced);
+      }
     }
   }
 
@@ -270,6 +279,8 @@ export class Hub {
 interface Delivered {
   readonly publications: readonly Publication[];
   readonly deliveries: number;
+  /** Live subscribers. */
+  readonly sessions: number;
   /** When the first of the publications came, by the monotonic clock. */
   readonly sinceMs: number;
 }
@@ -281,8 +292,9 @@ function deliver(room: Room): Delivered {
   room.pending = [];
   room.pendingBytes = 0;
   const first = publications[0];
-  if (first === undefined) return { publications, deliveries: 0, sinceMs };
-  let deliveries = room.live.size * publications.length;
+  const sessions = room.live.size;
+  if (first === undefined) return { publications, deliveries: 0, sessions, sinceMs };
+  let deliveries = sessions * publications.length;
   const batches: Batch[] = [];
   let batch: Batch | undefined;
   for (const subscription of room.live) {
@@ -304,7 +316,7 @@ function deliver(room: Room): Delivered {
       deliveries -= publications.length - rest.length;
     }
   }
-  return { publications, deliveries, sinceMs };
+  return { publications, deliveries, sessions, sinceMs };
 }
 
 /** One room's tick in one framing; framed when the first subscriber wants it. */

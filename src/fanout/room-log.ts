@@ -1,3 +1,4 @@
+import type { PublishTrace } from '../observability/tracing.ts';
 import type { Gap, Position } from '../protocol/position.ts';
 import type { Publication } from '../protocol/publication.ts';
 
@@ -13,6 +14,8 @@ export interface AppendRequest {
    * unsettled. If it fails, this one fails with `overloaded` and is not appended.
    */
   readonly after?: string | undefined;
+  /** Told how far the record comes, but not how the append ends. Absent: it is not traced. */
+  readonly trace?: PublishTrace | undefined;
 }
 
 export interface Appended {
@@ -41,6 +44,8 @@ export interface ReadRequest {
 export interface Page {
   /** Oldest first. */
   readonly publications: readonly Publication[];
+  /** The farthest that had to be looked for it: this process's memory, what replicas keep for each other, or the log. */
+  readonly source: 'memory' | 'history' | 'log';
   /**
    * With `after`: newer ones follow within `through`, or may follow where it is not in memory. Otherwise: older ones
    * may follow.

@@ -5,6 +5,7 @@ import type { RoomLog } from '../fanout/room-log.ts';
 import type { SessionRates } from '../limits/session-limits.ts';
 import type { TimerWheel } from '../limits/timer-wheel.ts';
 import { type SessionEnd, Tally } from '../observability/tally.ts';
+import type { TraceIds, Tracing } from '../observability/tracing.ts';
 import { type FeedSettings, PresenceFeed } from '../presence/presence-feed.ts';
 import type { PresenceStore } from '../presence/presence-store.ts';
 import { type DeviceMoves, PresenceTracker, type TrackerSettings } from '../presence/presence-tracker.ts';
@@ -63,6 +64,8 @@ export interface GatewayPorts {
   /** Others write to the same store: it knows sessions that this process does not. */
   readonly isPresenceShared: boolean;
   readonly peers: Peers;
+  /** Absent: nothing is traced. */
+  readonly tracing?: Tracing | undefined;
 }
 
 /** Milliseconds within which who is sent to another replica at a moment of their own comes back. */
@@ -108,7 +111,7 @@ export class Gateway implements SessionHost {
   #emptied: (() => void) | null = null;
 
   constructor(
-    { log, presence: store, isPresenceShared, peers }: GatewayPorts,
+    { log, presence: store, isPresenceShared, peers, tracing }: GatewayPorts,
     wheel: TimerWheel,
     settings: GatewaySettings,
     logger: Logger,
@@ -126,15 +129,17 @@ export class Gateway implements SessionHost {
     this.unshared = new UnsharedBytes(settings.unsharedBytesMax);
     this.inboxBytes = new InboxBytes(settings.inboxBytesMax, settings.inboxesBytesMax);
     const onAudience = (room: string, isThere: boolean) => peers.setInterest(room, isThere);
-    this.hub = new Hub(log, settings.hub, () => this.flusher.flush(), tally, onAudience);
-    this.feed = new PresenceFeed(store, settings.feed, wheel, () => this.flusher.flush());
+    this.hub = new Hub(log, settings.hub, () => this.flusher.flush(), tally, onAudience, tracing);
+    this.feed = new PresenceFeed(store, settings.feed, wheel, () => this.flusher.flush(), tally.presenceChanges);
     this.tracker = new PresenceTracker(store, this.feed, this.#moves, settings.tracker, wheel);
     const { hub, feed, tracker, unshared } = this;
     const { catchUpTimeoutMs, roomMembersMax } = settings;
-    this.rooms = { log, tally, hub, feed, tracker, store, unshared, wheel, catchUpTimeoutMs, roomMembersMax };
+    const failureOf = (error: unknown, trace: TraceIds) => commandErrorOf(error, logger, {}, trace);
+    const appending = { log, tally, tracing, failureOf };
+    this.rooms = { ...appending, hub, feed, tracker, store, unshared, wheel, catchUpTimeoutMs, roomMembersMax };
     this.#publishing = {
-      ...{ log, tally },
-      failed: (session, id, error) => this.#fail(session, id, error),
+      ...appending,
+      failed: (session, id, error, trace) => this.#fail(session, id, error, trace),
       ended: (session) => this.#drain.changed(session),
     };
     const sharedStore = isPresenceShared ? store : null;
@@ -370,8 +375,8 @@ export class Gateway implements SessionHost {
     }
   }
 
-  #fail(session: Session, id: number, error: unknown): void {
-    session.fail(id, commandErrorOf(error, this.#logger, { session: session.id }));
+  #fail(session: Session, id: number, error: unknown, trace?: TraceIds): void {
+    session.fail(id, commandErrorOf(error, this.#logger, { session: session.id }, trace));
   }
 }
 

@@ -15,8 +15,8 @@ export interface Delivery {
 
 /** What is measured, as one page of text. */
 export interface MetricsPage {
-  readonly contentType: string;
-  render(): Promise<string>;
+  /** @param accepted the types that its reader takes, as in HTTP's `Accept` */
+  render(accepted: string): Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
 /** Everything below a path of its own, answered exactly once. */
@@ -55,7 +55,7 @@ export function createInternalServer({ health, api, delivery, metrics }: Interna
       const report = delivery.report();
       answerJson(response, report.delivering ? 200 : 503, report);
     } else if (path === '/metrics' && metrics !== undefined) {
-      void answerMetrics(response, metrics, logger);
+      void answerMetrics(request, response, metrics, logger);
     } else if (path.startsWith('/api/') && api !== undefined) {
       api.handle(request, response);
     } else {
@@ -64,10 +64,15 @@ export function createInternalServer({ health, api, delivery, metrics }: Interna
   });
 }
 
-async function answerMetrics(response: ServerResponse, metrics: MetricsPage, logger: Logger): Promise<void> {
+async function answerMetrics(
+  { headers }: IncomingMessage,
+  response: ServerResponse,
+  metrics: MetricsPage,
+  logger: Logger,
+): Promise<void> {
   try {
-    const page = await metrics.render();
-    response.writeHead(200, { 'Content-Type': metrics.contentType, 'Cache-Control': 'no-store' }).end(page);
+    const { contentType, text } = await metrics.render(headers.accept ?? '');
+    response.writeHead(200, { 'Content-Type': contentType, 'Cache-Control': 'no-store' }).end(text);
   } catch (error) {
     const { code, message } = commandErrorOf(error, logger, { path: '/metrics' });
     answerJson(response, 500, { error: { code, message } });

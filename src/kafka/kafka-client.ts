@@ -21,6 +21,8 @@ export function createClient(settings: KafkaLogSettings, logger: LogLines): Kafk
       const { message, error, ...fields } = entry.log;
       const words = `kafkajs: ${message}`;
       const about = { namespace: entry.namespace, error: String(error ?? ''), ...addresses(fields) };
+      // What a broker answers is for whoever asked: as that topics have just been made, and are not known everywhere.
+      if (message.startsWith('Response ')) return;
       // Its errors are what we try again: ours say what could not be helped.
       if (entry.level === logLevel.ERROR) logger.warn(about, words);
       else logger.info(about, words);

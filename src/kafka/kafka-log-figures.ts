@@ -13,6 +13,8 @@ export interface KafkaLogFigures {
   readonly tailRestarts: number;
   /** Batches that a broker has, or had to be sent again. */
   readonly batches: Readonly<Record<'sent' | 'failed', number>>;
+  /** Brokers with a request under way. */
+  readonly lanesBusy: number;
   /** Producers that were given up and are not gone. */
   readonly producersDropped: number;
   readonly producersDroppedMax: number;

@@ -203,7 +203,7 @@ export class KafkaLog implements ServedLog, TailSink {
   }
 
   append(request: AppendRequest): Promise<Appended> {
-    const { room, from, mid, data } = request;
+    const { room, from, mid, data, trace } = request;
     const id = dedupeId(from, room, mid);
     const partition = partitionOf(room, this.partitions);
     const { queue } = this.#appends[partition] as PartitionAppends;
@@ -222,7 +222,7 @@ export class KafkaLog implements ServedLog, TailSink {
       return queue.refuse(id, overloaded('the memory of recent publishes is full'));
     }
     const after = request.after === undefined ? undefined : dedupeId(from, room, request.after);
-    const outcome = queue.add({ id, dataHash: hash, value, room }, after);
+    const outcome = queue.add({ id, dataHash: hash, value, room, trace }, after);
     this.#wake(partition);
     return outcome;
   }
@@ -255,6 +255,7 @@ export class KafkaLog implements ServedLog, TailSink {
       skewMs: this.#clocks.skewMs,
       tailRestarts: this.#tailRestarts + (this.#tail?.restarts ?? 0),
       batches: this.#lanes.batches,
+      lanesBusy: this.#lanes.busyCount,
       producersDropped: this.#lanes.droppedCount,
       producersDroppedMax: this.#settings.producersDroppedMax,
       scans: this.#pages.scans.counts,
@@ -288,7 +289,7 @@ export class KafkaLog implements ServedLog, TailSink {
       decided.push(outcome);
       if (outcome.kind === 'delivered') publications.push(outcome.publication);
       else if (outcome.kind !== 'duplicate') {
-        const fields = { partition, offset: Number(message.offset), kind: outcome.kind };
+        const fields = { partition, offset: Number(message.offset), ...outcome };
         this.#logger.warn(fields, 'a record in Kafka does not count');
       }
     }

@@ -105,7 +105,8 @@ export class KafkaPages {
     const { settings, history } = this.#context;
     const page = new FirstPublications(scope);
     let missing: Missing | undefined = after === null ? { from: null, to: -1 } : undefined;
-    const pageOf = (more: boolean): Page => ({ publications: page.list, more, ...gapOf(scope, missing) });
+    let source: Page['source'] = 'memory';
+    const pageOf = (more: boolean): Page => ({ publications: page.list, source, more, ...gapOf(scope, missing) });
     let from = (after ?? -1) + 1;
     /** Behind the last record that is scanned. */
     let bound = from + settings.scanRecordsMax;
@@ -130,11 +131,13 @@ export class KafkaPages {
         const known = await history.readForward(scope, from, last(), scope);
         keptFrom = known.from;
         if (keptFrom > from) continue;
+        source = source === 'log' ? source : 'history';
         for (const publication of known.publications) if (!page.add(publication)) return pageOf(true);
         from = known.through + 1;
         bound = from + settings.scanRecordsMax;
         continue;
       }
+      source = 'log';
       if (from < bound) {
         const scanned = await this.#scan(scope, {
           from,
@@ -163,10 +166,11 @@ export class KafkaPages {
     let first = await offsets.first(scope.partition);
     const memory = this.#memoryOf(scope);
     const newest = new FirstPublications(scope);
+    let source: Page['source'] = 'memory';
     const newestOf = (more: boolean): Page => {
       const oldest = newest.list.at(-1)?.offset ?? first;
       const missing = isForeign ? { from: null, to: Math.min(oldest, first) - 1 } : undefined;
-      return { publications: newest.list.reverse(), more, ...gapOf(scope, missing) };
+      return { publications: newest.list.reverse(), source, more, ...gapOf(scope, missing) };
     };
     for (const publication of memory.ofRoomBackward(scope.room, memory.from, start - 1)) {
       if (!newest.add(publication)) return newestOf(true);
@@ -174,6 +178,7 @@ export class KafkaPages {
     let last = Math.min(start, memory.from) - 1;
     if (history !== null && last >= 0 && !newest.isFull) {
       const known = await history.readBackward(scope, last, scope);
+      if (known.from <= last) source = 'history';
       for (const publication of known.publications.toReversed()) if (!newest.add(publication)) return newestOf(true);
       last = known.from - 1;
     }
@@ -203,7 +208,7 @@ export class KafkaPages {
       if (isNothing && !isAll) missing = { from: first - 1, to: from - 1 };
       if (reached < last) missing = { from: missing?.from ?? reached, to: last };
       if (isForeign) missing = { from: null, to: missing?.to ?? first - 1 };
-      return { publications: found.list, more: !isNothing && !isAll, ...gapOf(scope, missing) };
+      return { publications: found.list, source: 'log', more: !isNothing && !isAll, ...gapOf(scope, missing) };
     }
   }
 

@@ -60,6 +60,11 @@ export class Lanes {
     this.#context = context;
   }
 
+  /** Brokers with a request under way. */
+  get busyCount(): number {
+    return [...this.#lanes.values()].filter(({ isRunning }) => isRunning).length;
+  }
+
   /** Producers that were given up and are not gone. */
   get droppedCount(): number {
     return this.#dropped;
@@ -157,7 +162,8 @@ export class Lanes {
   #failed(sent: readonly Sent[], error: Error): void {
     const { settings, logger } = this.#context;
     const records = sent.reduce((sum, each) => sum + each.records, 0);
-    logger.warn({ records, error: error.message }, 'records could not be sent to Kafka');
+    const [traced] = sent.flatMap(({ appends }) => appends.traced);
+    logger.warn({ records, error: error.message, ...traced }, 'records could not be sent to Kafka');
     const isFinal = sent.length === 1 && NEVER.includes(kafkaTypeOf(error) ?? '');
     for (const { appends } of sent) {
       if (isFinal) appends.refused(() => new CommandError('unavailable', `Kafka refuses: ${error.message}`));

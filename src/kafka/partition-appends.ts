@@ -5,6 +5,7 @@ import {
   type Settled,
   unknownOutcome,
 } from '../fanout/append-queue.ts';
+import type { TraceIds } from '../observability/tracing.ts';
 import type { CommandError } from '../protocol/errors.ts';
 import type { KafkaLogSettings } from './kafka-settings.ts';
 import type { Outcome } from './partition-reader.ts';
@@ -53,11 +54,19 @@ export class PartitionAppends {
     return this.#deadlineMs;
   }
 
+  /** What log lines call those of the batch under way that are traced. */
+  get traced(): readonly TraceIds[] {
+    return this.#batch.flatMap(({ trace }) => (trace === undefined ? [] : [trace.ids]));
+  }
+
   /** Takes what is to be sent now: the batch that failed, or the next one, as far as the bounds go. */
   take(recordsMax: number, bytesMax: number, deadlineMs: number): readonly Append[] {
     if (this.#batch.length === 0) {
       this.#batch = this.queue.take(recordsMax, bytesMax);
-      for (const [place, { id }] of this.#batch.entries()) this.#places.set(id, place);
+      for (const [place, { id, trace }] of this.#batch.entries()) {
+        this.#places.set(id, place);
+        trace?.sending(this.partition, this.#batch.length);
+      }
       this.#outcomes = this.#batch.map(() => undefined);
       this.#undecided = this.#batch.length;
       this.#takenAtMs = performance.now();
@@ -71,12 +80,14 @@ export class PartitionAppends {
   acknowledged(): void {
     this.#sending = false;
     this.#acknowledged = this.#batch.length > 0;
+    for (const { trace } of this.#batch) trace?.stored();
   }
 
   /** The batch is to be sent again: whether it has been appended nobody knows, and if so it is a duplicate then. */
   failed(retryMs: number): void {
     this.#sending = false;
     this.#notBeforeMs = performance.now() + retryMs;
+    for (const { trace } of this.#batch) trace?.retrying();
   }
 
   /** Nothing of the batch is in the log, or will be. */

@@ -1,6 +1,7 @@
 import type { KafkaMessage } from 'kafkajs';
 import { DedupeWindow, type DedupeWindowSettings } from '../fanout/dedupe.ts';
-import type { Publication } from '../protocol/publication.ts';
+import type { Publication, PublicationTrace } from '../protocol/publication.ts';
+import type { TraceContext } from '../protocol/traceparent.ts';
 import { type RoomRecord, readRecord, type UnreadableRecord } from './record.ts';
 
 /** What became of one record. */
@@ -15,8 +16,8 @@ export type Outcome =
     }
   /** `firstOffset` and `firstHash` are of the record that counts. */
   | { readonly kind: 'duplicate'; readonly id: string; readonly firstOffset: number; readonly firstHash: number }
-  /** Appended after its deadline. */
-  | { readonly kind: 'zombie' }
+  /** Appended after its deadline. `trace_id` is for whoever logs that. */
+  | { readonly kind: 'zombie'; readonly trace_id: string | undefined }
   /** Of another incarnation of the log. */
   | { readonly kind: 'other_epoch' }
   | { readonly kind: UnreadableRecord['kind'] };
@@ -62,7 +63,7 @@ export class PartitionReader {
     if (record.kind !== 'record') return { kind: record.kind };
     if (record.epoch !== this.#epoch) return { kind: 'other_epoch' };
     const decision = this.#window.apply(record);
-    if (decision.kind === 'late') return { kind: 'zombie' };
+    if (decision.kind === 'late') return { kind: 'zombie', trace_id: record.trace?.traceId };
     const { id, dataHash, node } = record;
     if (decision.kind === 'deliver') {
       return { kind: 'delivered', id, dataHash, node, publication: this.#publicationOf(record) };
@@ -71,7 +72,12 @@ export class PartitionReader {
     return { kind: 'duplicate', id, firstOffset, firstHash };
   }
 
-  #publicationOf({ room, offset, ts, value }: RoomRecord): Publication {
-    return { room, partition: this.partition, epoch: this.#epoch, offset, ts, value };
+  #publicationOf({ room, offset, ts, value, trace }: RoomRecord): Publication {
+    const { partition } = this;
+    return { room, partition, epoch: this.#epoch, offset, ts, value, trace: trace && readNow(trace) };
   }
+}
+
+function readNow(parent: TraceContext): PublicationTrace {
+  return { parent, readMs: performance.now() };
 }

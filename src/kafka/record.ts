@@ -1,6 +1,8 @@
 import type { IHeaders, KafkaMessage, Message } from 'kafkajs';
 import { type DedupeRecord, dataHash, dedupeId } from '../fanout/dedupe.ts';
 import { partitionOf } from '../fanout/partition.ts';
+import type { PublishTrace } from '../observability/tracing.ts';
+import { readTraceparent, TRACEPARENT_BYTES, type TraceContext, writeTraceparent } from '../protocol/traceparent.ts';
 import { readValue } from '../protocol/value-reader.ts';
 
 /** Of the record's form: a reader skips those of a newer one. */
@@ -15,6 +17,7 @@ export interface Append {
   readonly dataHash: number;
   readonly value: Buffer;
   readonly room: string;
+  readonly trace?: PublishTrace | undefined;
 }
 
 /** What a replica says of itself and the time with each record. */
@@ -33,6 +36,8 @@ export interface RoomRecord extends DedupeRecord {
   /** The replica that has appended it. */
   readonly node: string | undefined;
   readonly value: Buffer;
+  /** Where the trace of its publish stood when it was appended; undefined: it is not traced. */
+  readonly trace: TraceContext | undefined;
 }
 
 /** Something else: it is passed over, by every replica alike. */
@@ -41,11 +46,15 @@ export interface UnreadableRecord {
   readonly offset: number;
 }
 
-/** The headers: v version, i id, h hash of the value, x deadline, e epoch, n node. */
-export function encodeRecord({ id, dataHash, value, room }: Append, partition: number, stamp: RecordStamp): Message {
+/** The headers: v version, i id, h hash of the value, x deadline, e epoch, n node; W3C's traceparent if it is traced. */
+export function encodeRecord(
+  { id, dataHash, value, room, trace }: Append,
+  partition: number,
+  stamp: RecordStamp,
+): Message {
   const hash = Buffer.allocUnsafe(HASH_BYTES);
   hash.writeInt32BE(dataHash);
-  const headers = {
+  const headers: IHeaders = {
     v: String(VERSION),
     i: Buffer.from(id, 'latin1'),
     h: hash,
@@ -53,6 +62,7 @@ export function encodeRecord({ id, dataHash, value, room }: Append, partition: n
     e: stamp.epoch,
     n: stamp.node,
   };
+  if (trace !== undefined) headers.traceparent = writeTraceparent(trace.context);
   return { key: room, value, partition, headers };
 }
 
@@ -93,7 +103,16 @@ export function readRecord(
     epoch,
     node: textOf(headers, 'n'),
     value,
+    trace: traceOf(headers),
   };
+}
+
+/** What says of a trace nothing that can be used has no effect: the record counts all the same. */
+function traceOf(headers: IHeaders): TraceContext | undefined {
+  const bytes = bytesOf(headers, 'traceparent');
+  if (bytes?.length !== TRACEPARENT_BYTES) return undefined;
+  const context = readTraceparent(bytes.toString('latin1'));
+  return context?.isSampled ? context : undefined;
 }
 
 function bytesOf(headers: IHeaders, name: string): Buffer | undefined {

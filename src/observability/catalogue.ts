@@ -4,7 +4,9 @@ import { OPS } from '../protocol/reader.ts';
 import { LOG_METRICS } from './log-metrics.ts';
 import { APPEND_SECONDS, CALL_SECONDS, LOCAL_SECONDS, type MetricEntry } from './metric-entry.ts';
 import { PEER_METRICS } from './peer-metrics.ts';
+import { PRESENCE_METRICS } from './presence-metrics.ts';
 import { REDIS_METRICS } from './redis-metrics.ts';
+import { TRACE_METRICS } from './trace-metrics.ts';
 
 const API_CALLS = [
   'publish',
@@ -104,11 +106,12 @@ export const METRICS = {
     signal: 'traffic',
     help: 'Signals that a member went without, because it lagged behind',
   },
-  presencePushes: {
-    name: 'tidegate_presence_pushes_total',
+  resumes: {
+    name: 'tidegate_resumes_total',
     type: 'counter',
     signal: 'traffic',
-    help: 'Presence pushes handed to readers of rooms and users',
+    help: 'Joins with a position, answered: recovered, or with a gap, by the farthest that had to be looked: nothing was missed (present), memory, the history in Redis, or the log (Kafka, or the disk of the embedded one)',
+    labels: { source: ['present', 'memory', 'history', 'log'], outcome: ['recovered', 'gap'] },
   },
   bytesReceived: {
     name: 'tidegate_received_bytes_total',
@@ -331,6 +334,7 @@ export const METRICS = {
   },
   ...LOG_METRICS,
   ...PEER_METRICS,
+  ...TRACE_METRICS,
   ...REDIS_METRICS,
   draining: {
     name: 'tidegate_draining',
@@ -338,43 +342,7 @@ export const METRICS = {
     signal: 'saturation',
     help: '1 from the signal to end on, else 0',
   },
-
-  sessions: {
-    name: 'tidegate_sessions',
-    type: 'gauge',
-    signal: 'presence',
-    help: 'Sessions connected here',
-  },
-  users: {
-    name: 'tidegate_users',
-    type: 'gauge',
-    signal: 'presence',
-    help: 'Users online, in their grace too',
-  },
-  devices: {
-    name: 'tidegate_devices',
-    type: 'gauge',
-    signal: 'presence',
-    help: 'Devices of users online, in their grace too',
-  },
-  rooms: {
-    name: 'tidegate_rooms',
-    type: 'gauge',
-    signal: 'presence',
-    help: 'Rooms with somebody present',
-  },
-  roomWatches: {
-    name: 'tidegate_room_watches',
-    type: 'gauge',
-    signal: 'presence',
-    help: "Sessions that hear of a room's presence, counted once a room",
-  },
-  userWatches: {
-    name: 'tidegate_user_watches',
-    type: 'gauge',
-    signal: 'presence',
-    help: "Sessions that hear of a user's presence, counted once a user",
-  },
+  ...PRESENCE_METRICS,
 
   buildInfo: {
     name: 'tidegate_build_info',

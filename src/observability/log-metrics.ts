@@ -74,6 +74,12 @@ export const LOG_METRICS = {
     signal: 'saturation',
     help: 'Scans at the same time above which reads wait for them',
   },
+  logLanesBusy: {
+    name: 'tidegate_log_lanes_busy',
+    type: 'gauge',
+    signal: 'saturation',
+    help: 'Brokers to which publishes are under way just now, one request each',
+  },
   logProducersDropped: {
     name: 'tidegate_log_producers_dropped',
     type: 'gauge',

@@ -12,7 +12,7 @@ export interface MetricEntry {
    * choose, such as a user, a room or an address.
    */
   readonly labels?: Readonly<Record<string, readonly string[] | null>>;
-  /** Upper bounds of a histogram's buckets, in seconds. */
+  /** Upper bounds of a histogram's buckets, in seconds where it is of times. */
   readonly buckets?: readonly number[];
 }
 

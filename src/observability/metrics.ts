@@ -6,6 +6,7 @@ import { METRICS, type MetricKey } from './catalogue.ts';
 import type { DeliveryProbe } from './delivery-probe.ts';
 import type { Distribution } from './distribution.ts';
 import type { MetricEntry } from './metric-entry.ts';
+import { openMetricsOf, writeExemplar } from './open-metrics.ts';
 import type { Tally } from './tally.ts';
 
 /** Where the numbers come from. All of it is asked when a page is rendered, and only then. */
@@ -31,6 +32,7 @@ export interface MetricSources {
         readonly batches: Readonly<Record<string, number>>;
         readonly tailRestarts: number;
         readonly skewMs: number;
+        readonly lanesBusy: number;
         readonly producersDropped: number;
         readonly producersDroppedMax: number;
         readonly scans: Readonly<Record<string, number>>;
@@ -83,6 +85,16 @@ export interface MetricSources {
         readonly interests: number;
       })
     | null;
+  /** null: nothing is traced. */
+  readonly tracing:
+    | (() => {
+        readonly exported: number;
+        readonly failed: number;
+        readonly dropped: number;
+        readonly waiting: number;
+        readonly waitingMax: number;
+      })
+    | null;
   /** null: keys don't come from a URL. */
   readonly keySet: { readonly fetches: number; readonly failures: number } | null;
   readonly probe: DeliveryProbe;
@@ -114,6 +126,10 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   signalPushes: ({ tally }) => tally.signalPushes,
   signalsShed: ({ tally }) => tally.signalsShed,
   presencePushes: ({ gateway }) => gateway.feed.pushCount,
+  resumes: ({ tally }) =>
+    Object.entries(tally.resumes).flatMap(([source, outcomes]) =>
+      Object.entries(outcomes).map(([outcome, value]) => ({ labels: { source, outcome }, value })),
+    ),
   bytesReceived: ({ tally }) => tally.bytesReceived,
   bytesSent: ({ gateway }) => gateway.flusher.bytesFlushed,
   connectionsAccepted: ({ tally }) => tally.connections,
@@ -166,6 +182,7 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   logClockSkew: ({ figures }) => (figures?.().skewMs ?? 0) / 1000,
   logScansRunning: ({ figures }) => figures?.().scansRunning ?? 0,
   logScansRunningMax: ({ figures }) => figures?.().scansMax ?? 0,
+  logLanesBusy: ({ figures }) => figures?.().lanesBusy ?? 0,
   logProducersDropped: ({ figures }) => figures?.().producersDropped ?? 0,
   logProducersDroppedMax: ({ figures }) => figures?.().producersDroppedMax ?? 0,
   historyReads: ({ history }) => history?.().reads ?? noneOf(METRICS.historyReads.labels.result),
@@ -194,6 +211,12 @@ const READINGS: { readonly [Key in KeysOfType<'counter' | 'gauge'>]: (sources: M
   presenceDegraded: ({ presence }) => presence?.().degraded ?? 0,
   presenceReaped: ({ presence }) => presence?.().reapedUsers ?? 0,
   presenceSwept: ({ presence }) => presence?.().sweptUsers ?? 0,
+  spans: ({ tracing }) => {
+    const { exported, failed, dropped } = tracing?.() ?? { exported: 0, failed: 0, dropped: 0 };
+    return { exported, failed, dropped };
+  },
+  spansWaiting: ({ tracing }) => tracing?.().waiting ?? 0,
+  spansWaitingMax: ({ tracing }) => tracing?.().waitingMax ?? 0,
   draining: ({ gateway }) => Number(gateway.draining),
   sessions: ({ gateway }) => gateway.sessions.connectedCount,
   users: ({ gateway }) => gateway.tracker.userCount,
@@ -219,11 +242,15 @@ const DISTRIBUTIONS: { readonly [Key in KeysOfType<'histogram'>]: (tally: Tally)
   join: (tally) => [{ distribution: tally.join }],
   apiRequest: (tally) => tally.api.map(({ call, took }) => ({ label: `call="${call}"`, distribution: took })),
   probe: (tally) => [{ distribution: tally.probe }],
+  presenceChanges: (tally) => [{ distribution: tally.presenceChanges }],
   redisCall: (tally) =>
     Object.entries(tally.redisCalls).map(([call, distribution]) => ({ label: `call="${call}"`, distribution })),
 };
 
-/** The page of everything that is measured, in Prometheus' text format 0.0.4: ours, and Node's own. */
+/**
+ * The page of everything that is measured, ours and Node's own: in Prometheus' text format 0.0.4, or, for whoever takes
+ * that, in OpenMetrics, which has exemplars.
+ */
 export class Metrics implements MetricsPage {
   readonly #registry = new Registry();
   readonly #tally: Tally;
@@ -256,17 +283,17 @@ export class Metrics implements MetricsPage {
     collectDefaultMetrics({ register: this.#registry });
   }
 
-  get contentType(): string {
-    return this.#registry.contentType;
-  }
-
-  async render(): Promise<string> {
+  async render(accepted: string): Promise<{ readonly contentType: string; readonly text: string }> {
+    const isOpen = accepted.includes('application/openmetrics-text');
     const histograms = Object.entries(DISTRIBUTIONS).map(([key, read]) =>
-      writeHistogram(METRICS[key as MetricKey], read(this.#tally)),
+      writeHistogram(METRICS[key as MetricKey], read(this.#tally), isOpen),
     );
     // prom-client writes `Nan`, which the format doesn't know, as of a loop whose lag nobody has had time to measure.
     const registered = (await this.#registry.metrics()).replace(/ Nan$/gm, ' NaN');
-    return `${registered}\n${histograms.join('\n')}`;
+    const text = `${registered}\n${histograms.join('\n')}`;
+    // prom-client's own OpenMetrics renames its counters for good.
+    if (isOpen) return { contentType: Registry.OPENMETRICS_CONTENT_TYPE, text: openMetricsOf(text) };
+    return { contentType: Registry.PROMETHEUS_CONTENT_TYPE, text };
   }
 }
 
@@ -281,7 +308,7 @@ function valuesOf(reading: Reading, labelNames: readonly string[]) {
 }
 
 /** Help and labels are our own words, without anything that the format would have escaped. */
-function writeHistogram({ name, help }: MetricEntry, distributions: Distributions): string {
+function writeHistogram({ name, help }: MetricEntry, distributions: Distributions, isOpen: boolean): string {
   const lines = [`# HELP ${name} ${help}`, `# TYPE ${name} histogram`];
   for (const { label, distribution } of distributions) {
     const head = label === undefined ? '' : `${label},`;
@@ -289,9 +316,11 @@ function writeHistogram({ name, help }: MetricEntry, distributions: Distribution
     let count = 0;
     for (const [i, bound] of [...distribution.bounds, '+Inf'].entries()) {
       count += distribution.counts[i] ?? 0;
-      lines.push(`${name}_bucket{${head}le="${bound}"} ${count}`);
+      const exemplar = isOpen ? distribution.exemplars[i] : undefined;
+      const behind = exemplar === undefined ? '' : writeExemplar(exemplar);
+      lines.push(`${name}_bucket{${head}le="${bound}"} ${count}${behind}`);
     }
-    lines.push(`${name}_sum${braces} ${distribution.sumSeconds}`, `${name}_count${braces} ${count}`);
+    lines.push(`${name}_sum${braces} ${distribution.sum}`, `${name}_count${braces} ${count}`);
   }
   return `${lines.join('\n')}\n`;
 }

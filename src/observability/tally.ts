@@ -25,11 +25,18 @@ export class Tally {
   readonly join = new Distribution(METRICS.join.buckets);
   readonly probe = new Distribution(METRICS.probe.buckets);
 
+  /** How many users rooms' pushes of presence named. */
+  readonly presenceChanges = new Distribution(METRICS.presenceChanges.buckets);
+
   readonly commands: Counts<Command['op']> = zeros(METRICS.commands.labels.op);
   publications = 0;
   deliveries = 0;
   signalPushes = 0;
   signalsShed = 0;
+  /** Joins with a position, by where what was missed came from. */
+  readonly resumes = Object.fromEntries(
+    METRICS.resumes.labels.source.map((source) => [source, zeros(METRICS.resumes.labels.outcome)]),
+  ) as Record<(typeof METRICS.resumes.labels.source)[number], Counts<'recovered' | 'gap'>>;
   /** Of lines, their line feeds included. */
   bytesReceived = 0;
   readonly connections = zeros(METRICS.connectionsAccepted.labels.transport);

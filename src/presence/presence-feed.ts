@@ -16,13 +16,17 @@ export interface FeedSettings {
   readonly slowIntervalMs: number;
 }
 
-/** Tells sessions how the rooms and users that they watch change: coalesced, and encoded once for all readers. */
+/**
+ * Tells sessions how the rooms and users that they watch change: coalesced, and encoded once for all readers. `named`
+ * hears how many users each push of a room names, 0 where it gives a count alone.
+ */
 export class PresenceFeed implements PresenceChanges {
   readonly #store: Pick<PresenceStore, 'setInterest'>;
   readonly #settings: FeedSettings;
   readonly #wheel: TimerWheel;
   /** Called when every push of a turn is queued. */
   readonly #onFlush: () => void;
+  readonly #named: { observe(users: number): void };
   readonly #rooms = new Map<string, RoomFeed>();
   readonly #users = new Map<string, UserFeed>();
   #changed: (RoomFeed | UserFeed)[] = [];
@@ -35,11 +39,13 @@ export class PresenceFeed implements PresenceChanges {
     settings: FeedSettings,
     wheel: TimerWheel,
     onFlush: () => void,
+    named: { observe(users: number): void },
   ) {
     this.#store = store;
     this.#settings = settings;
     this.#wheel = wheel;
     this.#onFlush = onFlush;
+    this.#named = named;
   }
 
   get roomCount(): number {
@@ -169,7 +175,11 @@ export class PresenceFeed implements PresenceChanges {
     if (feed.watches.size === 0) return;
     const { intervalMs, namesReadersMax, fastReadersMax, slowIntervalMs } = this.#settings;
     this.#wheel.set(feed, feed.watches.size > fastReadersMax ? slowIntervalMs : intervalMs);
-    this.#pushes += feed.tell(feed.watches.size <= namesReadersMax);
+    const withNames = feed.watches.size <= namesReadersMax;
+    const named = feed instanceof RoomFeed && withNames ? feed.namedCount : 0;
+    const pushes = feed.tell(withNames);
+    this.#pushes += pushes;
+    if (feed instanceof RoomFeed && pushes > 0) this.#named.observe(named);
   }
 
   #forget(feed: RoomFeed | UserFeed): void {

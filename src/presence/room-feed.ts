@@ -82,6 +82,11 @@ export class RoomFeed extends Feed<RoomWatch> {
     for (const state of names?.changed ?? []) this.#touch(state, true, true);
   }
 
+  /** Users who would be told by name. */
+  get namedCount(): number {
+    return this.#touched?.size ?? 0;
+  }
+
   tell(withNames: boolean): number {
     let pushes = 0;
     const touched = this.#touched;

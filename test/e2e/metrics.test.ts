@@ -167,6 +167,35 @@ test('presence is counted while it lasts', async () => {
   }
 });
 
+test('joins with a position are counted by what became of them, and where what they had missed was', async () => {
+  const stage = await Stage.open(QUIET);
+  try {
+    const client = await stage.client('ann');
+    const { position } = await client.ok({ op: 'join', room: 'r' });
+    const since = position as { epoch: string; offset: number };
+    await client.ok({ op: 'publish', room: 'r', mid: 'm', data: 1 });
+    const [message] = client.messages('r') as unknown as [{ epoch: string; offset: number }];
+    const before = await scrape(stage.gateway);
+    for (const place of [since, { epoch: message.epoch, offset: message.offset }, { epoch: 'another', offset: 1 }]) {
+      await client.ok({ op: 'leave', room: 'r' });
+      await client.ok({ op: 'join', room: 'r', since: place });
+    }
+    await client.ok({ op: 'leave', room: 'r' });
+    await client.ok({ op: 'join', room: 'r', history: 10 });
+    const after = await scrape(stage.gateway);
+    const counted = ['present', 'memory', 'history', 'log'].flatMap((source) =>
+      ['recovered', 'gap'].map((outcome) => {
+        const [from, to] = [before, after].map((page) => page.value('resumes_total', { source, outcome }));
+        return [`${source} ${outcome}`, Number(to) - Number(from)] as const;
+      }),
+    );
+    const expected = { 'present recovered': 1, 'log recovered': 1, 'log gap': 1 };
+    expect(Object.fromEntries(counted.filter(([, count]) => count > 0))).toEqual(expected);
+  } finally {
+    await stage.close();
+  }
+});
+
 test('who is cut off lingers', async () => {
   const stage = await Stage.open({ ...QUIET, TIDEGATE_GRACE_MS: '60000' });
   try {

@@ -85,6 +85,7 @@ describe('the command line', () => {
     expect(fresh.stdout).toMatch(/^websocket {2}uWebSockets\.js, .* as pinned$/m);
     const plain = await runTidegate(['check'], { TIDEGATE_DATA_DIR: data, TIDEGATE_WS_ENGINE: 'ws' });
     expect(plain.stdout).toContain('websocket  ws, as TIDEGATE_WS_ENGINE wants');
+    expect(plain.stdout).toContain('traces     none');
     await mkdir(data);
     await writeFile(join(data, 'letter.txt'), 'not ours');
     const foreign = await runTidegate(['check'], { TIDEGATE_DATA_DIR: data });

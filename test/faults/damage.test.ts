@@ -167,6 +167,7 @@ describe('a record that is not what was written', () => {
     const page = await read(log, { room: 'r', after: { epoch, offset: 3 } });
     expect(page).toEqual({
       publications: [],
+      source: 'log',
       more: false,
       gap: { from: { epoch, offset: 3 }, to: { epoch, offset: 104 } },
     });

@@ -3,6 +3,7 @@ import { rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { codeOf } from '../contract/room-log-fixture.ts';
+import { FakeTrace } from '../unit/fake-trace.ts';
 import { midsIn, openLog, publish, RecordedLines, refusalOf, temporaryDirectory } from './embedded-fixture.ts';
 
 /** A file system of so many MiB, for as long as the test runs. */
@@ -23,10 +24,11 @@ describe.skipIf(process.getuid?.() !== 0)('a full disk', () => {
     const ballast = join(disk, 'ballast');
     const lines = new RecordedLines();
     const log = await openLog(join(disk, 'data'), {}, lines);
+    const trace = new FakeTrace();
     const data = JSON.stringify('x'.repeat(16_000));
     const acked: string[] = [];
     const append = async (mid: string) => {
-      const { duplicate } = await log.append(publish('r', mid, data));
+      const { duplicate } = await log.append({ ...publish('r', mid, data), trace });
       if (!duplicate) acked.push(mid);
     };
     await append('first');
@@ -43,6 +45,7 @@ describe.skipIf(process.getuid?.() !== 0)('a full disk', () => {
     }
     expect(log.state()).toEqual({ writable: false, reason: 'the disk is full' });
     expect(lines.messages('error')).toEqual(["the log can't be written: the disk is full"]);
+    expect(lines.lines.find(({ level }) => level === 'error')?.fields).toMatchObject(trace.ids);
     expect(await midsIn(log, 'r')).toEqual(acked);
 
     await rm(ballast);

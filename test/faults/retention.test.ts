@@ -28,12 +28,12 @@ describe('by age', () => {
     const { epoch } = log;
     const at = (offset: number) => ({ epoch, offset });
     const within = await read(log, { room: 'a', after: { epoch, offset: -1 }, through: 2 });
-    expect(within).toEqual({ publications: [], more: false, gap: { from: at(-1), to: at(2) } });
+    expect(within).toEqual({ publications: [], source: 'log', more: false, gap: { from: at(-1), to: at(2) } });
     const foreign = await read(log, { room: 'a', after: { epoch: 'another', offset: 6 } });
     expect(foreign.gap).toEqual({ from: null, to: { epoch, offset: 3 } });
     // Backward, what retention deleted is the end of history.
     const backward = await read(log, { room: 'a', before: { epoch, offset: 6 } });
-    expect(backward).toEqual({ publications: [], more: false });
+    expect(backward).toEqual({ publications: [], source: 'log', more: false });
   });
 
   test('never restarts offsets, though every record is deleted and the log opened anew', async () => {

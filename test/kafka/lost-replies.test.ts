@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { codeOf, midOf, publish } from '../contract/room-log-fixture.ts';
 import { KAFKA_BROKERS } from '../services/test-services.ts';
+import { FakeTrace } from '../unit/fake-trace.ts';
 import { API, type Frame } from './kafka-proxy.ts';
 import { KafkaStage } from './kafka-stage.ts';
 
@@ -57,14 +58,23 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('publishes to Ka
 
   test('that nobody waits for any more do not count once their deadline has passed', async () => {
     const settings = { attemptTimeoutMs: 300, appendTimeoutMs: 600, recordLifeMs: 1_000 };
-    const { log, tailed } = await stage.log('zombie', settings);
+    const { log, tailed, lines } = await stage.log('zombie', settings);
+    const trace = new FakeTrace();
     stage.proxy.rule = ({ kind, api }: Frame) => (kind === 'request' && api === API.produce ? 'hold' : 'pass');
-    expect(await codeOf(log.append(publish('r', 'late')))).toBe('unknown_outcome');
+    expect(await codeOf(log.append({ ...publish('r', 'late'), trace }))).toBe('unknown_outcome');
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     stage.proxy.rule = () => 'pass';
     stage.proxy.release();
     await expect.poll(() => log.outcomes.zombie).toBeGreaterThan(0);
     expect(tailed).toEqual([]);
+    // Whoever looks into the publish finds what became of it.
+    expect(trace.told.slice(0, 3)).toEqual(['queued', expect.stringMatching(/^sending to \d+ with 1$/), 'retrying']);
+    const { trace_id } = trace.ids;
+    for (const [message, fields] of [
+      ['records could not be sent to Kafka', trace.ids],
+      ['a record in Kafka does not count', { kind: 'zombie', trace_id }],
+    ] as const)
+      expect(lines).toContainEqual({ message, fields: expect.objectContaining(fields) });
     // It was never there: the same publish counts now.
     expect((await log.append(publish('r', 'late'))).duplicate).toBe(false);
     expect(tailed.map(midOf)).toEqual(['late']);

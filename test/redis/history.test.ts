@@ -213,16 +213,25 @@ describe.skipIf((KAFKA_BROKERS === undefined || REDIS_URL === undefined) && !pro
       await written(opened);
       const latecomer = await replica('quiet', { ageMs: 1_500 });
       for (const { log } of [opened, latecomer]) {
-        expect(await log.read({ room: 'quiet', ...ALL, after: last })).toEqual({ publications: [], more: false });
+        expect(await log.read({ room: 'quiet', ...ALL, after: last })).toEqual({
+          publications: [],
+          source: 'history',
+          more: false,
+        });
         expect(await log.read({ room: 'quiet', ...ALL, after: missed })).toEqual({
           publications: [],
+          source: expect.any(String),
           more: false,
           gap: { from: missed, to: last },
         });
         // Of a room of which nobody ever heard as well.
         const names = Array.from({ length: 100 }, (_, number) => `silent/${number}`);
         const room = names.find((name) => partitionOf(name, PARTITIONS) === partition) as string;
-        expect(await log.read({ room, ...ALL, after: last })).toEqual({ publications: [], more: false });
+        expect(await log.read({ room, ...ALL, after: last })).toEqual({
+          publications: [],
+          source: 'history',
+          more: false,
+        });
       }
       await redis.client.flushall();
       const page = await latecomer.log.read({ room: 'quiet', ...ALL, after: last });

@@ -96,6 +96,48 @@ describe('the settings of Redis', () => {
   });
 });
 
+describe('the settings of traces', () => {
+  const TRACES = { TIDEGATE_OTLP_ENDPOINT: 'http://collector:4318' };
+
+  it('are off by default, and trace one in a hundred where they are on', () => {
+    expect(readConfig({})).toMatchObject({ otlpEndpoint: null });
+    expect(readConfig(TRACES)).toMatchObject({ otlpEndpoint: TRACES.TIDEGATE_OTLP_ENDPOINT, traceSample: 0.01 });
+  });
+
+  it.each([
+    ['0', 0],
+    ['1', 1],
+    ['0.001', 0.001],
+    ['1.0', 1],
+  ])('take %s of them', (text, traceSample) => {
+    expect(readConfig({ ...TRACES, TIDEGATE_TRACE_SAMPLE: text })).toMatchObject({ traceSample });
+  });
+
+  it.each(['-1', '1.1', '2', '1%', '.5', '1e-3', 'all'])('are not to be %s of them', (text) => {
+    expect(refusal({ ...TRACES, TIDEGATE_TRACE_SAMPLE: text })).toBe(
+      `TIDEGATE_TRACE_SAMPLE: "${text}" is not valid; expected a number from 0 to 1`,
+    );
+  });
+
+  it.each([
+    'collector:4318',
+    'grpc://collector:4317',
+    'http://ann:secret@collector:4318',
+    'http://collector:4318?key=secret',
+    'http://collector:4318#secret',
+  ])('do not go to %s, which is not told', (url) => {
+    expect(refusal({ TIDEGATE_OTLP_ENDPOINT: url })).toBe(
+      'TIDEGATE_OTLP_ENDPOINT: the value given is not valid; expected an http or https URL without user, password and query',
+    );
+  });
+
+  it('have no effect without a collector', () => {
+    const env = { TIDEGATE_TRACE_SAMPLE: '1', TIDEGATE_TRACE_SPANS_MAX: '10' };
+    expect(withoutEffect(env)).toEqual(Object.keys(env));
+    expect(withoutEffect({ ...env, ...TRACES })).toEqual([]);
+  });
+});
+
 describe('the settings of proxies', () => {
   it('have addresses and networks, or nobody', () => {
     expect(readConfig({}).trustedProxies.isEmpty).toBe(true);

@@ -28,7 +28,7 @@ const web = filesUnder('web');
 const test = filesUnder('test');
 /** What runs, in the gateway and in browsers. */
 const code = [...src, ...web.filter(({ path }) => path.endsWith('.ts'))];
-const all = [...src, ...web, ...test, ...filesUnder('loadtest', 'services', 'cluster', 'docs', 'deploy')];
+const all = [...src, ...web, ...test, ...filesUnder('loadtest', 'services', 'cluster', 'dashboards', 'docs', 'deploy')];
 
 /** Paths and lines where something stands that must not. */
 function offences(files: readonly SourceFile[], pattern: RegExp): string[] {
@@ -134,6 +134,17 @@ describe('architecture', () => {
     }
     // Who has no Redis does not load its library.
     expect(offences(roots, /^import (?!type\b).*'(\.\/redis\/|ioredis)/)).toEqual([]);
+  });
+
+  it('lets only what makes traces of it know of OpenTelemetry, and loads that for nobody else', () => {
+    const others = src.filter(({ path }) => !path.startsWith('src/observability/opentelemetry-'));
+    expect(importers(others, (imported) => imported.startsWith('@opentelemetry/'))).toEqual([]);
+    const isOfTraces = (imported: string) => imported.startsWith('src/observability/opentelemetry-');
+    expect(importers(others, isOfTraces)).toEqual(
+      new Array(2).fill('src/open-tracing.ts imports src/observability/opentelemetry-tracing.ts'),
+    );
+    const root = others.filter(({ path }) => path === 'src/open-tracing.ts');
+    expect(offences(root, /^import (?!type\b).*opentelemetry/)).toEqual([]);
   });
 
   it('keeps the hub and catching up free of any one log', () => {

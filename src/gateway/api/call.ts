@@ -2,6 +2,7 @@ import type { Removal, Removed } from '../../fanout/peers.ts';
 import { CommandError } from '../../protocol/errors.ts';
 import { room, user } from '../../protocol/fields.ts';
 import { type FieldsOf, readBody } from '../../protocol/reader.ts';
+import { readTraceparent, type TraceContext } from '../../protocol/traceparent.ts';
 import type { RoomsContext } from '../handlers/rooms.ts';
 import { decode, type QueryOf, readQuery } from './query.ts';
 
@@ -21,6 +22,8 @@ export interface Asked {
   /** Without its question mark. */
   readonly query: string;
   readonly body: Buffer;
+  /** Its header of that name. */
+  readonly traceparent: string;
 }
 
 export interface Call {
@@ -52,7 +55,7 @@ export function getCall<T>(
 export function postCall<T>(
   path: Call['path'],
   body: FieldsOf<T>,
-  run: (name: string, given: T, host: ApiHost) => Promise<Buffer>,
+  run: (name: string, given: T, host: ApiHost, parent: TraceContext | null) => Promise<Buffer>,
 ): Call {
   return {
     method: 'POST',
@@ -60,7 +63,7 @@ export function postCall<T>(
     async answer(asked, host) {
       const name = readName(path, asked.name);
       readQuery(asked.query, {});
-      return run(name, readBody(asked.body, body), host);
+      return run(name, readBody(asked.body, body), host, readTraceparent(asked.traceparent));
     },
   };
 }

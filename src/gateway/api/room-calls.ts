@@ -32,9 +32,9 @@ export const ROOM_CALLS: readonly Call[] = [
   postCall<Publish>(
     '/api/v1/rooms/{room}/publish',
     { from: required(user), data: required(data(BOUNDS.dataBytesMax)), mid: optional(mid) },
-    async (room, { from, data, mid = randomUUID() }, { rooms }) => {
+    async (room, { from, data, mid = randomUUID() }, { rooms }, parent) => {
       const caller = { user: from, grants: EVERYTHING };
-      return writeAnswer('publish', await append(caller, { room, mid, data }, rooms));
+      return writeAnswer('publish', await append(caller, { room, mid, data }, rooms, parent));
     },
   ),
 

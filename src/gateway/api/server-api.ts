@@ -99,7 +99,8 @@ export class ServerApi implements Service {
     try {
       const body = await this.#readBody(request, response);
       if (this.#host.drained) throw goesAway();
-      const answer = await call.answer({ name, query, body }, this.#host);
+      const traceparent = String(request.headers.traceparent ?? '');
+      const answer = await call.answer({ name, query, body, traceparent }, this.#host);
       if (!response.destroyed) answerJson(response.setTimeout(ANSWER_TIMEOUT_MS), 200, answer);
     } catch (error) {
       this.#fail(response, error, call.path);

@@ -68,10 +68,9 @@ export async function join(session: Session, command: JoinCommand, context: Room
           ? newestToPresent(page, reading, { ...PAGE, limit })
           : continueToPresent(page, since.offset, reading, PAGE);
       settle(membership, caughtUp, context);
-      answer({
-        ...pageReply(room, context.log.epoch, caughtUp),
-        recovered: since !== undefined && caughtUp.gap === undefined,
-      });
+      const recovered = since !== undefined && caughtUp.gap === undefined;
+      if (since !== undefined) context.tally.resumes[page.source][recovered ? 'recovered' : 'gap'] += 1;
+      answer({ ...pageReply(room, context.log.epoch, caughtUp), recovered });
     });
   } catch (error) {
     // A suspended room stays as it was; a new one was never joined.
@@ -276,7 +275,12 @@ function wantsPast({ room, since, history = 0 }: JoinCommand, { log, hub }: Room
 }
 
 /** Makes a room live from now on. */
-function joinPresent({ room, subscription }: Membership, recovered: boolean, { log, hub }: RoomsContext): JoinReply {
+function joinPresent(
+  { room, subscription }: Membership,
+  recovered: boolean,
+  { log, hub, tally }: RoomsContext,
+): JoinReply {
+  if (recovered) tally.resumes.present.recovered += 1;
   const offset = hub.end(room);
   subscription.goLive(offset);
   return { room, position: { epoch: log.epoch, offset }, recovered, messages: [], more: false };

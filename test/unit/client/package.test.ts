@@ -108,7 +108,7 @@ describe('the package', () => {
     expect(packed).toEqual(
       expect.arrayContaining(['README.md', 'LICENSE', 'dist/main.js', 'dist/client/client.d.ts', 'docs/openapi.json']),
     );
-    const folders = ['dist', 'docs'];
+    const folders = ['dashboards', 'dist', 'docs'];
     expect(packed.filter((path) => path.includes('/') && !folders.includes(path.split('/')[0] ?? ''))).toEqual([]);
     expect(packed.filter((path) => /\.test\.|(?<!\.d)\.ts$/.test(path))).toEqual([]);
   });

@@ -76,9 +76,9 @@ it('says of a fault of ours no more than a trace id, which is logged, and keys a
   expect(response.status).toBe(500);
   const { error } = (await response.json()) as { error: { code: string; message: string } };
   expect(error.code).toBe('internal');
-  const traceId = /^our fault; trace ([0-9a-f]{16})$/.exec(error.message)?.[1] ?? 'none';
+  const traceId = /^our fault; trace ([0-9a-f]{32})$/.exec(error.message)?.[1] ?? 'none';
   expect(JSON.parse(logged)).toMatchObject({
-    traceId,
+    trace_id: traceId,
     path: '/api/v1/rooms/{room}/publish',
     err: { message: 'insides' },
   });
@@ -145,9 +145,10 @@ it('serves delivery and metrics where there are any', async () => {
     { delivering: true, lastMs: 3 },
     { delivering: false, lastMs: 4 },
   ];
-  let page: () => Promise<string> = async () => 'a 1\n';
+  let page: (accepted: string) => Promise<string> = async (accepted) => `a ${accepted}\n`;
   const delivery = { report: () => reports.shift() ?? { delivering: false } };
-  const metrics = { contentType: 'text/plain; version=0.0.4', render: () => page() };
+  const contentType = 'text/plain; version=0.0.4';
+  const metrics = { render: async (accepted: string) => ({ contentType, text: await page(accepted) }) };
   const sink = pino(
     {},
     {
@@ -161,7 +162,8 @@ it('serves delivery and metrics where there are any', async () => {
     '127.0.0.1',
   );
   await once(full, 'listening');
-  const get = (path: string) => fetch(`http://127.0.0.1:${(full.address() as AddressInfo).port}${path}`);
+  const get = (path: string, headers = {}) =>
+    fetch(`http://127.0.0.1:${(full.address() as AddressInfo).port}${path}`, { headers });
   for (const [status, body] of [
     [200, { delivering: true, lastMs: 3 }],
     [503, { delivering: false, lastMs: 4 }],
@@ -169,8 +171,8 @@ it('serves delivery and metrics where there are any', async () => {
     const response = await get('/health/delivery');
     expect([response.status, await response.json()]).toEqual([status, body]);
   }
-  const metricsPage = await get('/metrics');
-  expect([metricsPage.headers.get('content-type'), await metricsPage.text()]).toEqual([metrics.contentType, 'a 1\n']);
+  const metricsPage = await get('/metrics', { accept: 'text/plain' });
+  expect([metricsPage.headers.get('content-type'), await metricsPage.text()]).toEqual([contentType, 'a text/plain\n']);
   page = async () => {
     throw new Error('insides');
   };

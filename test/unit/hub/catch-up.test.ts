@@ -15,7 +15,7 @@ function gap(from: number, to: number) {
 test('the newest are told with the gap that lies among them, and without one before what is kept of them', () => {
   const arrived = { publications: [publication(20)], complete: true };
   const reading = { through: 15, end: 20, isBroken: false, arrived: () => arrived, close() {} };
-  const page = { publications: [1, 2, 3].map(publication), more: true };
+  const page = { publications: [1, 2, 3].map(publication), source: 'log', more: true } as const;
   const bounds = { limit: 2, bytesMax: 1_000 };
   const offsets = (limit: number, missing: ReturnType<typeof gap>) => {
     const caughtUp = newestToPresent({ ...page, gap: missing }, reading, { ...bounds, limit });

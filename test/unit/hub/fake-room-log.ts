@@ -60,7 +60,7 @@ export class FakeRoomLog implements Pick<RoomLog, 'ends' | 'epoch' | 'partitions
       publications.push(publication);
     }
     const more = publications.length < ordered.length;
-    return { publications: after === undefined ? publications.reverse() : publications, more };
+    return { publications: after === undefined ? publications.reverse() : publications, source: 'memory', more };
   }
 
   #of(room: string): Publication[] {

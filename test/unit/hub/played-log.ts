@@ -33,7 +33,7 @@ export class PlayedLog implements RoomLog {
     const newer = all.filter(({ offset }) => offset > (after?.offset ?? -1));
     const publications = after === undefined ? all.slice(-limit) : newer.slice(0, PAGE);
     const more = publications.length < (after === undefined ? all : newer).length;
-    return new Promise((resolve) => this.#reads.push(() => resolve({ publications, more })));
+    return new Promise((resolve) => this.#reads.push(() => resolve({ publications, source: 'memory', more })));
   }
 
   ends(): readonly number[] {

@@ -40,7 +40,7 @@ test('what Kafka has deleted is given where it is kept elsewhere, and what is mi
   expect(forward.publications).toEqual(replica.truth.slice(12));
   expect([forward.more, forward.gap]).toEqual([false, { from: after, to: { epoch: EPOCH, offset: 11 } }]);
   const backward = await replica.pages.read({ ...request, before: { epoch: EPOCH, offset: 35 } });
-  expect(backward).toEqual({ publications: replica.truth.slice(12, 35), more: false });
+  expect(backward).toEqual({ publications: replica.truth.slice(12, 35), source: 'history', more: false });
   const foreign = await replica.pages.read({ ...request, before: { epoch: 'another', offset: 3 } });
   expect(foreign.publications).toEqual(replica.truth.slice(12));
   expect(foreign.gap).toEqual({ from: null, to: { epoch: EPOCH, offset: 11 } });

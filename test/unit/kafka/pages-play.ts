@@ -12,7 +12,7 @@ const WINDOW_MS = 100;
 const SLACK_MS = 20;
 const PAGES_MAX = 500;
 const FOREIGN = { epoch: 'another', offset: 3 };
-const NO_PAGE: Page = { publications: [], more: false };
+const NO_PAGE: Page = { publications: [], source: 'log', more: false };
 
 const record = fc.record({
   room: fc.constantFrom(...ROOMS, 'a', null),

@@ -3,6 +3,7 @@ import { AppendLoad } from '../../../src/fanout/append-queue.ts';
 import type { Appended } from '../../../src/fanout/room-log.ts';
 import { PartitionAppends } from '../../../src/kafka/partition-appends.ts';
 import { CommandError } from '../../../src/protocol/errors.ts';
+import { FakeTrace } from '../fake-trace.ts';
 
 const SETTINGS = {
   ...{ queueRecordsMax: 100, queueBytesMax: 10_000, queueWaitMsMax: 2_000, appendTimeoutMs: 15_000 },
@@ -22,8 +23,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function add(id: string): Promise<Appended> {
-  const outcome = appends.queue.add({ id, dataHash: 1, value: Buffer.alloc(1), room: 'r' }, undefined);
+function add(id: string, trace?: FakeTrace): Promise<Appended> {
+  const outcome = appends.queue.add({ id, dataHash: 1, value: Buffer.alloc(1), room: 'r', trace }, undefined);
   outcome.catch(() => {});
   return outcome;
 }
@@ -37,6 +38,22 @@ function decide(id: string, offset: number): void {
 }
 
 describe('a batch', () => {
+  test('tells the traces in it how far it has come, and log lines who they are', () => {
+    const trace = new FakeTrace();
+    void add('a');
+    void add('b', trace);
+    expect(appends.traced).toEqual([]);
+    take();
+    expect(appends.traced).toEqual([trace.ids]);
+    appends.failed(0);
+    take();
+    appends.acknowledged();
+    expect(trace.told).toEqual(['queued', 'sending to 0 with 2', 'retrying', 'stored']);
+    decide('a', 4);
+    decide('b', 5);
+    expect(appends.traced).toEqual([]);
+  });
+
   test('is followed by the next one when the tail has decided on all of it, however it was acknowledged', async () => {
     const first = [add('a'), add('b')];
     expect(take()).toEqual(['a', 'b']);

@@ -7,6 +7,13 @@ function publication(offset: number, room: string, bytes = 1): Publication {
   return { room, partition: 0, epoch: 'e', offset, ts: offset, value: Buffer.alloc(bytes) };
 }
 
+test('keeps a publication without its trace', () => {
+  const recent = new RecentRecords(0, { recordsMax: 10, bytesMax: 100 });
+  const parent = { traceId: 'a', spanId: 'b', isSampled: true };
+  recent.add({ ...publication(0, 'a'), trace: { parent, readMs: 1 } });
+  expect([...recent.since(0)]).toEqual([{ ...publication(0, 'a'), trace: undefined }]);
+});
+
 test('has the newest of each room, within its bounds, as a list would', () => {
   const steps = fc.array(
     fc.record({ room: fc.constantFrom('a', 'b'), skip: fc.nat(2), bytes: fc.integer({ min: 1, max: 9 }) }),

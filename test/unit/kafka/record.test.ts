@@ -3,15 +3,18 @@ import { describe, expect, test } from 'vitest';
 import { dataHash, dedupeId } from '../../../src/fanout/dedupe.ts';
 import { partitionOf } from '../../../src/fanout/partition.ts';
 import { encodeRecord, readRecord } from '../../../src/kafka/record.ts';
+import type { PublishTrace } from '../../../src/observability/tracing.ts';
 import { encodeValue } from '../../../src/protocol/publication.ts';
+import { FakeTrace } from '../fake-trace.ts';
 
 const PARTITIONS = 16;
 const STAMP = { epoch: 'epoch', node: 'node', deadlineMs: 1_700_000_045_000 };
 
 /** A record as a broker would give it back. */
-function stored(data: string, room = 'some/room'): { message: KafkaMessage; partition: number } {
+function stored(data: string, trace?: PublishTrace): { message: KafkaMessage; partition: number } {
+  const room = 'some/room';
   const value = encodeValue(room, 'ann', 'm"1', data);
-  const append = { id: dedupeId('ann', room, 'm"1'), dataHash: dataHash(value), value, room };
+  const append = { id: dedupeId('ann', room, 'm"1'), dataHash: dataHash(value), value, room, trace };
   const partition = partitionOf(room, PARTITIONS);
   const { key, headers } = encodeRecord(append, partition, STAMP);
   const bytes = Object.entries(headers ?? {}).map(([name, each]) => [name, Buffer.from(each as string | Buffer)]);
@@ -64,5 +67,28 @@ describe('a record', () => {
     expect(read({ key: Buffer.from('another') })).toBe('malformed');
     expect(read({ value: null })).toBe('malformed');
     expect(read({}, (partition + 1) % PARTITIONS)).toBe('malformed');
+  });
+
+  test('says where the trace of its publish stands, and counts whatever it says of it', () => {
+    const trace = new FakeTrace();
+    const { message, partition } = stored('1', trace);
+    const headers = message.headers as Record<string, Buffer>;
+    expect(headers.traceparent?.toString()).toBe(`00-${trace.context.traceId}-${trace.context.spanId}-01`);
+    expect(stored('1').message.headers).not.toHaveProperty('traceparent');
+    const read = (traceparent: unknown) =>
+      readRecord({ ...message, headers: { ...headers, traceparent } } as KafkaMessage, partition, PARTITIONS);
+    expect(read(headers.traceparent)).toMatchObject({ kind: 'record', trace: trace.context });
+    const unrecorded = `00-${trace.context.traceId}-${trace.context.spanId}-00`;
+    const foreign = [
+      unrecorded,
+      `${headers.traceparent}-more`,
+      'x'.repeat(55),
+      'x'.repeat(100_000),
+      '',
+      '\xff'.repeat(55),
+    ];
+    for (const text of foreign) expect(read(Buffer.from(text))).toMatchObject({ kind: 'record', trace: undefined });
+    expect(read([headers.traceparent, headers.traceparent])).toMatchObject({ kind: 'record', trace: undefined });
+    expect(read(undefined)).toMatchObject({ kind: 'record', trace: undefined });
   });
 });

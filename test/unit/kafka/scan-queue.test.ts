@@ -35,7 +35,7 @@ test('one scan is for all who wait, whatever their rooms, places and bounds', as
   );
   for (const [index, page] of pages.entries()) {
     const expected = replica.truthOf(rooms[index] as string).filter(({ offset }) => offset > index);
-    expect(page).toEqual({ publications: expected.slice(0, 1 + (index % 7)), more: true });
+    expect(page).toEqual({ publications: expected.slice(0, 1 + (index % 7)), source: 'log', more: true });
   }
   expect(replica.pages.scans.counts).toEqual({ finished: 1, cut: 0, failed: 0 });
   // The time of the first one, and the scan.
@@ -212,7 +212,12 @@ test('where too much would have to be read to decide, all that such a scan would
     [200_050, 200_060].map((offset) => replica.pages.read({ room: 'r', ...ALL, ...behind(offset) })),
   );
   const to = { epoch: EPOCH, offset: 200_100 };
-  expect(page).toEqual({ publications: [], more: false, gap: { from: { epoch: EPOCH, offset: 200_050 }, to } });
+  expect(page).toEqual({
+    publications: [],
+    source: 'log',
+    more: false,
+    gap: { from: { epoch: EPOCH, offset: 200_050 }, to },
+  });
   expect(next?.gap?.to).toEqual(to);
   expect(replica.pages.scans.counts).toEqual({ finished: 0, cut: 1, failed: 0 });
   const whole = await replica.pages.read({ room: 'r', ...ALL, ...behind(100_000) });
@@ -250,5 +255,6 @@ test('memory that lets go of more while it is scanned makes no hole between', as
     replica.follow();
   };
   const page = await replica.pages.read({ room: 'r1', ...ALL, through: 199, ...behind(-1) });
-  expect(page).toEqual({ publications: replica.truthOf('r1').filter(({ offset }) => offset < 200), more: false });
+  const publications = replica.truthOf('r1').filter(({ offset }) => offset < 200);
+  expect(page).toEqual({ publications, source: 'log', more: false });
 });

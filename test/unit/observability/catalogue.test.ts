@@ -47,7 +47,7 @@ describe('the catalogue of metrics', () => {
     for (const { name, type, help } of entries) {
       expect(name).toMatch(/^tidegate(_[a-z]+)+$/);
       expect(name.endsWith('_total'), name).toBe(type === 'counter');
-      if (type === 'histogram') expect(name).toMatch(/_seconds$/);
+      if (type === 'histogram') expect(name).toMatch(/_(seconds|users)$/);
       expect(name).not.toMatch(/_(ms|milliseconds|kb|mb|count|sum|bucket)$/);
       expect(help).toMatch(/^\S.*[^.\s]$/);
     }

@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest';
 import { Hub } from '../../../src/fanout/hub.ts';
 import { Tally } from '../../../src/observability/tally.ts';
+import type { Tracing } from '../../../src/observability/tracing.ts';
 import { BOUNDS } from '../../../src/protocol/bounds.ts';
 import { ndjsonDialect, websocketDialect } from '../../../src/protocol/json-dialect.ts';
 import { encodeValue, type Publication } from '../../../src/protocol/publication.ts';
@@ -13,9 +14,10 @@ function publication(room: string, offset: number, ts = Date.now()): Publication
   return { room, partition: 0, epoch: 'e', offset, ts, value: encodeValue(room, 'ann', 'm', String(offset)) };
 }
 
-function open(onTick = () => {}) {
+function open(onTick = () => {}, tracing?: Pick<Tracing, 'delivered'>) {
   const tally = new Tally();
-  return { tally, hub: new Hub({ epoch: 'e', partitions: 1, ends: () => [-1] }, SETTINGS, onTick, tally) };
+  const log = { epoch: 'e', partitions: 1, ends: () => [-1] };
+  return { tally, hub: new Hub(log, SETTINGS, onTick, tally, () => {}, tracing) };
 }
 
 const total = ({ counts }: { counts: readonly number[] }) => counts.reduce((sum, count) => sum + count, 0);
@@ -35,6 +37,29 @@ test('publications are counted once, deliveries once a member, rooms without mem
   expect(total(tally.appendDeliver)).toBe(3);
   // One room tick each.
   expect(total(tally.tailDeliver)).toBe(2);
+});
+
+test('a delivery is told to its trace once, of how many sessions it was, and where nothing is traced it is none', () => {
+  const trace = { parent: { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), isSampled: true }, readMs: 1 };
+  const ids = { trace_id: 'a', span_id: 'c' };
+  const told: unknown[] = [];
+  const tracing: Pick<Tracing, 'delivered'> = {
+    delivered({ room, offset }, traced, sessions) {
+      told.push([room, offset, traced, sessions]);
+      return ids;
+    },
+  };
+  for (const given of [tracing, undefined]) {
+    const { hub, tally } = open(() => {}, given);
+    for (let member = 0; member < 3; member += 1) {
+      hub.subscribe(new FakeSubscriber(ndjsonDialect.framing), 'a').goLive(-1);
+    }
+    hub.receive([publication('a', 0), { ...publication('a', 1), trace }, { ...publication('nobody', 2), trace }]);
+    hub.flush();
+    expect(tally.deliveries).toBe(6);
+    expect(tally.appendDeliver.exemplars.flat()).toHaveLength(given === undefined ? 0 : 1);
+  }
+  expect(told).toEqual([['a', 1, trace, 3]]);
 });
 
 test('what a member has from its join is not counted as delivered', () => {
@@ -57,9 +82,9 @@ test('both latencies end when the pushes were handed to the sockets', () => {
     hub.receive([publication('a', 0, ts), publication('a', 1, ts + 100)]);
     vi.advanceTimersByTime(20);
     // The first one's tick has ended by itself, after its 30 ms.
-    expect(tally.tailDeliver.sumSeconds).toBeGreaterThanOrEqual(0.03);
-    expect(tally.tailDeliver.sumSeconds).toBeLessThanOrEqual(0.05);
-    expect(tally.appendDeliver.sumSeconds).toBeCloseTo(0.3 + 2 * tally.tailDeliver.sumSeconds, 5);
+    expect(tally.tailDeliver.sum).toBeGreaterThanOrEqual(0.03);
+    expect(tally.tailDeliver.sum).toBeLessThanOrEqual(0.05);
+    expect(tally.appendDeliver.sum).toBeCloseTo(0.3 + 2 * tally.tailDeliver.sum, 5);
   } finally {
     vi.useRealTimers();
   }

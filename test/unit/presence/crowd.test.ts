@@ -61,7 +61,7 @@ async function comeAndGo(people: number, perSecond: number): Promise<Work> {
     fastReadersMax: 10_000,
     slowIntervalMs: SLOW_INTERVAL_MS,
   };
-  const feed = new PresenceFeed(store, feedSettings, wheel, () => {});
+  const feed = new PresenceFeed(store, feedSettings, wheel, () => {}, { observe() {} });
   const NO_MOVES = { onReplaced() {}, onLeft() {} };
   const trackerSettings = { graceMs: 0, batchMs: 50, lingeringPerUserMax: 16, lingeringMax: people };
   const tracker = new PresenceTracker(store, feed, NO_MOVES, trackerSettings, wheel);

@@ -58,6 +58,8 @@ class FakeReader implements PresenceReader {
 let wheel: TimerWheel;
 let feed: PresenceFeed;
 let flushes = 0;
+/** Users that each push of a room named. */
+let named: number[] = [];
 /** Interests set and ended, in order: `+lobby`, `-lobby`, `+@ann`. */
 let interests: string[] = [];
 let onInterest: () => Promise<void>;
@@ -66,6 +68,7 @@ beforeEach(() => {
   vi.useFakeTimers();
   wheel = new TimerWheel();
   onInterest = async () => {};
+  named = [];
   feed = newFeed();
 });
 
@@ -83,8 +86,11 @@ function newFeed(settings: Partial<FeedSettings> = {}): PresenceFeed {
       return onInterest();
     },
   };
-  return new PresenceFeed(store, { ...SETTINGS, ...settings }, wheel, () => {
+  const onFlush = () => {
     flushes += 1;
+  };
+  return new PresenceFeed(store, { ...SETTINGS, ...settings }, wheel, onFlush, {
+    observe: (users) => named.push(users),
   });
 }
 
@@ -327,6 +333,7 @@ describe('names', () => {
     interval();
     for (const reader of readers.slice(1)) expect(reader.take()).toEqual([{ version: 2, count: 2, joined: ['bob'] }]);
     expect(readers[0]?.chunks).toEqual([]);
+    expect(named).toEqual([0, 1]);
   });
 
   it('are told more slowly above so many readers', async () => {
