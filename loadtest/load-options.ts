@@ -60,6 +60,8 @@ export interface LoadOptions extends ScenarioDefaults {
   /** Publications open at once where there is no rate. */
   readonly window: number;
   readonly lifeSeconds: number;
+  /** By when presence must be true, where the gateway's settings are not ours to know. */
+  readonly presenceSeconds: number | undefined;
   readonly json: string | undefined;
   readonly html: string | undefined;
   readonly directory: string | undefined;
@@ -134,6 +136,8 @@ Options of some
   --stopping P         slow-readers: percent of the sessions that stop reading (default 10)
   --vanishing P        ghosts: percent of the sessions that vanish (default 30)
   --window N           slow-readers: publications open at once (default 256)
+  --presence-seconds S churn, soak, ghosts: by when who has vanished must be gone (default: by the settings of what is
+                       started; 60 for one that is there)
   --life S             churn, soak: how long a session stays, on average (default 10)
 
 Exit code: 0; 1 if a check failed, or the load itself did; 2 if the options are wrong.
@@ -161,6 +165,7 @@ export function readLoadOptions(args: readonly string[], scenarios: readonly Des
       tcp: several,
       internal: several,
       pid: text,
+      'presence-seconds': text,
       json: text,
       html: text,
       directory: text,
@@ -217,6 +222,10 @@ export function readLoadOptions(args: readonly string[], scenarios: readonly Des
     vanishing: number('vanishing', 30, 90),
     window: number('window', 256, WINDOW_MAX),
     lifeSeconds: number('life', 10, SECONDS_MAX),
+    presenceSeconds:
+      values['presence-seconds'] === undefined
+        ? undefined
+        : integer('--presence-seconds', values['presence-seconds'], SECONDS_MAX),
     json: values.json,
     html: values.html,
     directory: values.directory,

@@ -44,7 +44,7 @@ class ChurnScenario implements Scenario {
       const to = timeline.slotNow;
       await crowd.fleet.all('endChurn');
       await crowd.settle();
-      await crowd.checkPresence('presence is true at the end', boundOf(run.target));
+      await crowd.checkPresence('presence is true at the end', boundOf(run.target, options));
       await crowd.finish();
       const seconds = Math.max(1, ((to - from) * timeline.clock.slotMs) / 1000);
       run.figure('sessions that came and went a second', timeline.total('came online', { from, to }) / seconds, '/s');

@@ -24,7 +24,7 @@ export const GHOSTS: Scenario = {
       const total = gone.reduce((sum, count) => sum + count, 0);
       run.moment(`${total} vanish`);
       run.say(`${total} have vanished`);
-      const boundMs = boundOf(run.target);
+      const boundMs = boundOf(run.target, options);
       const tookMs = await crowd.checkPresence(`who has vanished is gone within ${boundMs / 1000} s`, boundMs);
       run.figure('until presence was true', tookMs / 1000, 's');
       await crowd.settle();

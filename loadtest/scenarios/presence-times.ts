@@ -1,3 +1,4 @@
+import type { LoadOptions } from '../load-options.ts';
 import type { Target } from '../target.ts';
 
 const HEARTBEAT_MS = 2_000;
@@ -17,8 +18,9 @@ export const TIMES: Readonly<Record<string, string>> = {
   TIDEGATE_GRACE_MS: String(GRACE_MS),
 };
 
-/** By when whoever has vanished must be gone, in ms; of a gateway that was there, as it is by default. */
-export function boundOf({ replicas }: Target): number {
+/** By when whoever has vanished must be gone, in ms, unless told: of a gateway that was there, as it is by default. */
+export function boundOf({ replicas }: Target, { presenceSeconds }: Pick<LoadOptions, 'presenceSeconds'>): number {
+  if (presenceSeconds !== undefined) return presenceSeconds * 1000;
   const isOurs = replicas.every(({ pid }) => pid !== null);
   return TOLD_MS + (isOurs ? HEARTBEAT_MS * SPREAD + HEARTBEAT_TIMEOUT_MS + GRACE_MS : DEFAULT_BOUND_MS);
 }

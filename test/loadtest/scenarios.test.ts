@@ -37,9 +37,8 @@ const BESIDE_ONE_ANOTHER: readonly Run[] = [
   ['fanout', ['--sessions', '20', '--rate', '50'], 1, ['deliver', 'acknowledge']],
   ['rooms', ['--sessions', '16', '--processes', '2', '--rate', '50', '--transport', 'tcp'], 1, ['deliver']],
   ['idle', ['--sessions', '20'], 2, ['deliver']],
-  ['churn', ['--sessions', '20', '--life', '1'], 4, ['connect', 'deliver', 'goodbye seen']],
+  ['churn', ['--sessions', '20', '--life', '1', '--processes', '2'], 4, ['connect', 'deliver', 'goodbye seen']],
   ['ghosts', ['--sessions', '20'], 5, ['connect', 'vanished seen']],
-  ['soak', ['--sessions', '20', '--life', '2', '--processes', '2'], 4, ['connect', 'deliver']],
 ];
 
 /** These take all that there is. */
@@ -119,10 +118,8 @@ describe('a gateway that does wrong', { timeout: TEST_MS_MAX }, () => {
   it.concurrent('and says that somebody is here who is not fails the check of presence', async () => {
     const tamper: Tamper = (line) => [line.replace('"partial":false', '"partial":true')];
     const proxy = await ForgetfulProxy.open(url, tamper);
-    const process = load(['ghosts', '--sessions', '6', '--seconds', '1', '--url', proxy.url]);
-    await process.said('have vanished');
-    process.signal('SIGINT');
-    const { code, result } = await process.result();
+    const args = ['ghosts', '--sessions', '6', '--seconds', '1', '--presence-seconds', '1', '--url', proxy.url];
+    const { code, result } = await load(args).result();
     proxy.close();
     const failed = result.checks.filter(({ isGood }) => !isGood);
     expect(failed).toMatchObject([{ what: expect.stringMatching(/^who has vanished is gone/) }]);
