@@ -5,10 +5,11 @@ import { missingForServices } from './test/services/test-services.ts';
 const ON_EACH_ENGINE = ['test/e2e/**/*.test.ts', 'test/faults/**/*.test.ts'];
 /**
  * Of those, what has nothing to do with WebSockets runs once, and so does what is about sessions, the page and programs
- * once they are connected: of how they are, others that run on each library have to do with more.
+ * once they are connected: of how they are, others that run on each library have to do with more. So it is with a session's
+ * rates: what floods do to a library is in bounds, bad-input and hostile.
  */
 const ON_ONE_ENGINE = [
-  'test/e2e/{api,api-access,auth,openapi,client-docs,client-tokens,proxy-header,text-mode}.test.ts',
+  'test/e2e/{api,api-access,auth,openapi,client-docs,client-tokens,limits,proxy-header,text-mode}.test.ts',
   'test/e2e/{presence,grace,client,client-presence,client-process,client-rooms,process}.test.ts',
   'test/e2e/cli-chat{,-restart,-terminal}.test.ts',
   'test/e2e/dashboard.test.ts',

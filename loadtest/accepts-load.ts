@@ -3,7 +3,7 @@
  * one leaves for each that comes, once enough are there. Started with an AcceptsPlan; sends an AcceptsResult.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Run, Session } from './clients/session.ts';
+import { LOOPBACK, type Run, Session } from './clients/session.ts';
 import type { Wire } from './clients/wire.ts';
 import { wireOf } from './clients/wires.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
@@ -39,6 +39,7 @@ export interface AcceptsResult extends Usage {
 const LEAVING_PER_ARRIVING = 4;
 
 class Arrivals implements Run {
+  readonly road = LOOPBACK;
   readonly ports: readonly number[];
   readonly wire: Wire;
   /** From connecting to the reply to the join. */

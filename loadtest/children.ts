@@ -20,10 +20,13 @@ export function killAtExit(one: Killable): () => void {
   };
 }
 
-/** Starts node with `args` on these cores. The child is killed at the latest when this process exits. */
+/**
+ * Starts node with `args` on these cores. The child is killed at the latest when this process exits, and until then what
+ * is typed at a terminal (Ctrl-C) is for this process alone.
+ */
 export function startNode(cores: readonly number[], args: readonly string[], options: SpawnOptions): ChildProcess {
   // taskset replaces itself by node, so the child's pid is node's.
-  const child = spawn('taskset', ['-c', cores.join(','), process.execPath, ...args], options);
+  const child = spawn('taskset', ['-c', cores.join(','), process.execPath, ...args], { ...options, detached: true });
   child.once('exit', killAtExit(child));
   return child;
 }

@@ -2,12 +2,12 @@
 const STEPS = 128;
 const STEP_BITS = 7;
 /** Values up to 2^31 µs, about 36 minutes; longer ones count as that. */
-const VALUE_MAX = 2 ** 31 - 1;
+export const LATENCY_US_MAX = 2 ** 31 - 1;
 const BUCKETS = (31 - STEP_BITS + 1) * STEPS;
 
 /**
  * Counts latencies in µs in buckets whose width grows with the value. Recording is one increment, since it
- * happens for every delivery, millions of times a second.
+ * happens for every delivery, millions of times a second. What is reported of them is HdrHistogram's (hdr.ts).
  */
 export class LatencyHistogram {
   readonly #counts = new Float64Array(BUCKETS);
@@ -26,6 +26,11 @@ export class LatencyHistogram {
     for (const [index, count] of other.#counts.entries()) this.#counts[index] = (this.#counts[index] as number) + count;
   }
 
+  /** Each latency in µs that was recorded, as the highest of its bucket, and how often. */
+  *counted(): Iterable<readonly [us: number, count: number]> {
+    for (const [index, count] of this.#counts.entries()) if (count > 0) yield [highestIn(index), count];
+  }
+
   /** How many were recorded. */
   get count(): number {
     let total = 0;
@@ -41,7 +46,7 @@ export class LatencyHistogram {
       left -= this.#counts[index] as number;
       if (left <= 0) return highestIn(index);
     }
-    return VALUE_MAX;
+    return LATENCY_US_MAX;
   }
 }
 
@@ -56,7 +61,7 @@ export function quantilesOf(histogram: LatencyHistogram): Quantiles {
 }
 
 function bucketOf(us: number): number {
-  const value = us <= 0 ? 0 : us >= VALUE_MAX ? VALUE_MAX : us | 0;
+  const value = us <= 0 ? 0 : us >= LATENCY_US_MAX ? LATENCY_US_MAX : us | 0;
   if (value < STEPS) return value;
   // The highest set bit picks the power of two, the seven bits below it the step within.
   const shift = 31 - Math.clz32(value) - STEP_BITS;

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { PRESENCES, type Presence } from './clients/tidegate.ts';
+import { integer, pick } from './command-line.ts';
 import { CONTENDERS, type Contender } from './contender.ts';
 import { sessionsAllowed } from './open-files.ts';
 import type { Part } from './part.ts';
@@ -142,21 +143,4 @@ export function readOptions(args: readonly string[], parts: readonly Part[]): Be
     json: values.json,
     directory: values.directory,
   };
-}
-
-/** Those that are named, in their own order; all if none is. */
-function pick<T extends { readonly name: string }>(all: readonly T[], names: readonly string[], what: string): T[] {
-  const unknown = names.find((name) => !all.some((one) => one.name === name));
-  if (unknown !== undefined) {
-    throw new Error(`no ${what} "${unknown}"; there are ${all.map(({ name }) => name).join(', ')}`);
-  }
-  return all.filter(({ name }) => names.length === 0 || names.includes(name));
-}
-
-function integer(option: string, text: string, max: number): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > max) {
-    throw new Error(`${option} is a whole number from 1 to ${max}, not "${text}"`);
-  }
-  return value;
 }

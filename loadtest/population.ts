@@ -1,4 +1,4 @@
-import { type Run, Session } from './clients/session.ts';
+import { LOOPBACK, type Road, type Run, Session } from './clients/session.ts';
 import type { Wire } from './clients/wire.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
 import { PublishWindow } from './publish-window.ts';
@@ -20,10 +20,13 @@ export interface PopulationShape {
   /** Numbers of the first room and session, for several populations of one server. */
   readonly firstRoom?: number;
   readonly firstSession?: number;
+  /** What the names of rooms begin with: another one for each run against the same server. */
+  readonly roomPrefix?: string;
 }
 
 /** All sessions of a load process against one server, in their rooms, and what they have received. */
 export class Population implements Run {
+  readonly road: Road;
   readonly ports: readonly number[];
   readonly wire: Wire;
   readonly window: PublishWindow;
@@ -37,7 +40,14 @@ export class Population implements Run {
   readonly #rooms: RoomStream[] = [];
   readonly #sessions: Session[] = [];
 
-  constructor(ports: readonly number[], wire: Wire, shape: PopulationShape, fail: (error: Error) => void) {
+  constructor(
+    ports: readonly number[],
+    wire: Wire,
+    shape: PopulationShape,
+    fail: (error: Error) => void,
+    road: Road = LOOPBACK,
+  ) {
+    this.road = road;
     this.ports = ports;
     this.histograms = ports.map(() => new LatencyHistogram());
     this.wire = wire;
@@ -64,9 +74,16 @@ export class Population implements Run {
   }
 
   async connect(): Promise<void> {
-    const { rooms, sessionsPerRoom, publishersPerRoom, isWoven = false, firstRoom = 0 } = this.#shape;
+    const {
+      rooms,
+      sessionsPerRoom,
+      publishersPerRoom,
+      isWoven = false,
+      firstRoom = 0,
+      roomPrefix = 'room',
+    } = this.#shape;
     for (let index = 0; index < rooms; index++) {
-      const name = `room-${String(firstRoom + index).padStart(5, '0')}`;
+      const name = `${roomPrefix}-${String(firstRoom + index).padStart(5, '0')}`;
       this.#rooms.push(new RoomStream(index, name, this.wire, this.window));
     }
     const total = isWoven ? rooms : rooms * sessionsPerRoom;

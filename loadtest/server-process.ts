@@ -14,10 +14,14 @@ export interface RunningServer {
   readonly pid: number;
   /** The port that the contender's clients use. */
   readonly port: number;
+  /** All of its public ports. */
+  readonly ports: { readonly http?: number; readonly tcp?: number };
   /** Of tidegate: where its metrics are; 0 of others. */
   readonly internalPort: number;
   /** What it said last. */
   output(): string;
+  /** Resolves with its exit code when it has ended, or null where a signal has ended it. */
+  readonly exited: Promise<number | null>;
   /** Stops the server and removes what it stored. */
   stop(): Promise<void>;
 }
@@ -56,6 +60,7 @@ export async function startServer(
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...settings(data), ...contender.env, ...env },
   });
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const stopAll = async (): Promise<void> => {
     await stop(child, STOP_GRACE_MS);
     await rm(data, { recursive: true, force: true });
@@ -80,7 +85,7 @@ export async function startServer(
     const { pid, internal = 0, ...ports } = await ready;
     const port = ports[contender.port];
     if (port === undefined) throw new Error('its ready line lacks a port');
-    return { pid, port, internalPort: internal, output: () => output, stop: stopAll };
+    return { pid, port, ports, internalPort: internal, output: () => output, exited, stop: stopAll };
   } catch (error) {
     await stopAll();
     throw new Error(`${contender.name} did not start: ${(error as Error).message}\n${output}`);

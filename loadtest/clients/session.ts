@@ -8,8 +8,19 @@ import { type Framing, LineFraming, type LineSink } from './framing.ts';
 import { WebSocketFraming } from './websocket-framing.ts';
 import { type Greeting, unexpected, type Wire } from './wire.ts';
 
+/** How sessions come to a server. */
+export interface Road {
+  /** Where it is. */
+  readonly host: string;
+  /** Loopback addresses that sessions come from in turn; none: another one only when there are no ports left. */
+  readonly addresses: readonly string[];
+}
+
+export const LOOPBACK: Road = { host: '127.0.0.1', addresses: [] };
+
 /** What all sessions of a run share. */
 export interface Run {
+  readonly road: Road;
   /** Sessions take turns on them. */
   readonly ports: readonly number[];
   readonly wire: Wire;
@@ -28,7 +39,6 @@ export interface Run {
   fail(error: Error): void;
 }
 
-const HOST = '127.0.0.1';
 /** As many connections to one port from one address as the system's ephemeral ports surely allow. */
 const SESSIONS_PER_ADDRESS = 20_000;
 const NEWLINE = 10;
@@ -89,9 +99,9 @@ export class Session implements LineSink, Greeting, PublishingSession {
       return true;
     };
     this.#socket = connect({
-      host: HOST,
+      host: run.road.host,
       port: this.#port,
-      ...sourceOf(place),
+      ...sourceOf(run.road, place),
       noDelay: true,
       allowHalfOpen: true,
       onread: { buffer: CHUNK, callback },
@@ -130,6 +140,10 @@ export class Session implements LineSink, Greeting, PublishingSession {
   becomePublisher(roomIndex: number): void {
     this.#publisherIndex = this.#run.window.add(this, roomIndex);
     this.#own.room.addPublisher(this.#publisherIndex);
+  }
+
+  get isPublisher(): boolean {
+    return this.#publisherIndex >= 0;
   }
 
   close(): void {
@@ -317,7 +331,7 @@ export class Session implements LineSink, Greeting, PublishingSession {
     this.#state = 'upgrading';
     const lines = [
       `GET ${this.#run.wire.path} HTTP/1.1`,
-      `Host: ${HOST}:${this.#port}`,
+      `Host: ${this.#run.road.host}:${this.#port}`,
       'Connection: Upgrade',
       'Upgrade: websocket',
       'Sec-WebSocket-Version: 13',
@@ -351,7 +365,9 @@ export class Session implements LineSink, Greeting, PublishingSession {
 }
 
 /** Where a session comes from, if not from the address that the system picks. */
-function sourceOf(place: number): { localAddress?: string } {
+function sourceOf({ addresses }: Road, place: number): { localAddress?: string } {
+  const localAddress = addresses[place % addresses.length];
+  if (localAddress !== undefined) return { localAddress };
   const address = Math.floor(place / SESSIONS_PER_ADDRESS);
   return address === 0 ? {} : { localAddress: `127.0.0.${1 + address}` };
 }

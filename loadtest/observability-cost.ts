@@ -1,12 +1,13 @@
 /**
- * What traces cost by themselves, without sockets and disks: a gateway in process whose log keeps nothing, with
+ * What histograms and traces cost by themselves, without sockets and disks: a gateway in process whose log keeps nothing, with
  * publishes of four sessions in a room, and a collector in another process that takes all spans and looks at none.
  * Prints CPU microseconds a publication, of the whole process, for each share of publishes that is traced: medians of
- * rounds in which each has its turn, in a process of its own. `off`: traces go nowhere.
+ * rounds in which each has its turn, in a process of its own. `off`: traces go nowhere; `unmeasured`: nor is observed how
+ * long anything takes.
  *
- *   node --disable-warning=ExperimentalWarning loadtest/trace-cost.ts [options]
+ *   node --disable-warning=ExperimentalWarning loadtest/observability-cost.ts [options]
  *
- *   --samples LIST  shares, separated by commas (default off,0,0.001,0.01,0.1,1)
+ *   --samples LIST  shares, separated by commas (default unmeasured,off,0,0.001,0.01,0.1,1)
  *   --rounds N      (default 5)
  *   --count N       publications of a turn, behind as many that are not counted, up to 40,000 (default 200000)
  */
@@ -24,6 +25,7 @@ import type { Appended, AppendRequest, Page, RoomLog } from '../src/fanout/room-
 import { Gateway } from '../src/gateway/gateway.ts';
 import { TimerWheel } from '../src/limits/timer-wheel.ts';
 import { OpenTelemetryTracing } from '../src/observability/opentelemetry-tracing.ts';
+import { Tally } from '../src/observability/tally.ts';
 import type { Tracing } from '../src/observability/tracing.ts';
 import { MemoryPresence } from '../src/presence/memory-presence-store.ts';
 import { ndjsonDialect } from '../src/protocol/json-dialect.ts';
@@ -44,7 +46,7 @@ const EXPORT_MS = 1_000;
 
 const { values } = parseArgs({
   options: {
-    samples: { type: 'string', default: 'off,0,0.001,0.01,0.1,1' },
+    samples: { type: 'string', default: 'unmeasured,off,0,0.001,0.01,0.1,1' },
     rounds: { type: 'string', default: '5' },
     count: { type: 'string', default: '200000' },
     /** For the processes that this one starts. */
@@ -80,10 +82,10 @@ async function measure(collector: string): Promise<void> {
   const quiet = { info() {}, warn: console.warn, error: console.error };
   const spans = { endpoint: collector, spansMax: SPANS_MAX, intervalMs: EXPORT_MS };
   const tracing =
-    sample === 'off'
+    sample === 'off' || sample === 'unmeasured'
       ? undefined
       : new OpenTelemetryTracing({ export: spans, sample: Number(sample), node: 'node', topic: null }, quiet);
-  const load = await Load.open(tracing);
+  const load = await Load.open(tracing, sample === 'unmeasured' ? unmeasured() : new Tally());
   // A collector that has no core left costs spans, and none of the time that is counted here.
   const isBehind = () => (tracing?.figures().waiting ?? 0) > SPANS_MAX / 2;
   await load.run(Math.min(WARM_UP_MAX, count), isBehind);
@@ -94,6 +96,15 @@ async function measure(collector: string): Promise<void> {
     throw new Error('spans were dropped: the cost is not whole');
   console.log((user + system) / count);
   process.exit(0);
+}
+
+/** Counts, and does not observe: what is left of a tally without its histograms. */
+function unmeasured(): Tally {
+  const tally = new Tally();
+  for (const distribution of [tally.publishAppend, tally.appendDeliver, tally.tailDeliver]) {
+    distribution.observe = () => {};
+  }
+  return tally;
 }
 
 /** Has everything at the end of the loop's turn. */
@@ -164,10 +175,10 @@ class Load {
     this.#transports = transports;
   }
 
-  static async open(tracing: Tracing | undefined): Promise<Load> {
+  static async open(tracing: Tracing | undefined, tally: Tally): Promise<Load> {
     const presence = new MemoryPresence({ leaseMs: 10_000, graceMs: 0, lastSeenMax: 10 }).replica();
     const ports = { log: new ForgetfulLog(), presence, isPresenceShared: false, peers: new NoPeers(), tracing };
-    const gateway = new Gateway(ports, new TimerWheel(), SETTINGS, pino({ level: 'silent' }));
+    const gateway = new Gateway(ports, new TimerWheel(), SETTINGS, pino({ level: 'silent' }), tally);
     await gateway.open();
     const transports = Array.from({ length: MEMBERS }, () => new FakeTransport());
     for (const [member, transport] of transports.entries()) {
