@@ -88,6 +88,8 @@ test('without keys, pages and foreign names are refused, whatever they ask', asy
     expect((await api.with({ host }).get(PRESENCE)).status, host).toBe(200);
   }
   expect((await api.with({ 'sec-fetch-site': 'none' }).get(PRESENCE)).status).toBe(200);
+  const figures = await rawHttp('GET /dashboard/figures HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await expect.poll(() => figures.heard()).toContain('"showsRooms":true');
   const refused = [
     { host: 'evil.example' },
     { host: '127.evil.example' },
@@ -118,6 +120,9 @@ test.each([
   expect(failure).toContain(setting);
   expect((await api.with({ authorization: 'Bearer ' }).get(PRESENCE)).status).toBe(401);
   expect((await api.get('/api/v1/openapi.json')).status).toBe(200);
+  // Figures are told as metrics are, but no names of rooms.
+  const figures = await rawHttp('GET /dashboard/figures HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await expect.poll(() => figures.heard()).toMatch(/"showsRooms":false,.*"rooms":\[\]/);
 });
 
 test('what is no call of ours is 404', async () => {
