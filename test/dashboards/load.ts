@@ -36,6 +36,7 @@ const FLOOD_COMMANDS = 1_500;
 /** Does once, for some seconds each, whatever the dashboards have something to show of. Resolves when the first has ended. */
 export async function loadAll({ first, second, redis, alone }: Crew): Promise<void> {
   const clients: Client[] = [];
+  const looker = await fetch(`http://127.0.0.1:${first.ports.internal}/dashboard/figures`);
   try {
     const people = await enter(first, second, clients);
     await Promise.all([
@@ -47,6 +48,7 @@ export async function loadAll({ first, second, redis, alone }: Crew): Promise<vo
       tokens(alone, clients),
     ]);
     await losses(people);
+    await looker.body?.cancel();
     redis.hold('down');
     await signalFor(SILENT_MS, people[4] as Client);
     redis.release('down');
