@@ -11,7 +11,7 @@ export interface LocalListener extends Audience {
 export class LocalPresence {
   readonly #roster: MemoryRoster;
   readonly #listener: LocalListener;
-  readonly #holder: Holder = { heardAtMs: 0, onReplaced() {} };
+  readonly #holder: Holder = { heardAtMs: 0, isOver: () => false, onReplaced() {} };
 
   /**
    * @param lastSeenMax users without a session whose last seen is kept

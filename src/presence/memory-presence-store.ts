@@ -70,11 +70,17 @@ class Lease implements Holder {
   /** From then on nothing is written under it; a grace later it is reaped. */
   endsAtMs: number;
   readonly #replica: PresenceReplica;
+  readonly #nowMs: () => number;
 
-  constructor(replica: PresenceReplica, heardAtMs: number, endsAtMs: number) {
+  constructor(replica: PresenceReplica, nowMs: () => number, leaseMs: number) {
     this.#replica = replica;
-    this.heardAtMs = heardAtMs;
-    this.endsAtMs = endsAtMs;
+    this.#nowMs = nowMs;
+    this.heardAtMs = nowMs();
+    this.endsAtMs = this.heardAtMs + leaseMs;
+  }
+
+  isOver(): boolean {
+    return this.#nowMs() >= this.endsAtMs;
   }
 
   onReplaced(user: string, session: string): void {
@@ -100,14 +106,13 @@ class Shared {
   }
 
   takeLease(replica: PresenceReplica): Lease {
-    const now = this.#nowMs();
-    const lease = new Lease(replica, now, now + this.leaseMs);
+    const lease = new Lease(replica, this.#nowMs, this.leaseMs);
     this.#leases.add(lease);
     return lease;
   }
 
   isValid(lease: Lease): boolean {
-    return this.#nowMs() < lease.endsAtMs && this.#leases.has(lease);
+    return !lease.isOver() && this.#leases.has(lease);
   }
 
   renew(lease: Lease): void {
@@ -116,9 +121,9 @@ class Shared {
   }
 
   end(lease: Lease): void {
-    const now = this.#nowMs();
     // One that lapsed is not made to last longer.
-    if (now >= lease.endsAtMs) return;
+    if (lease.isOver()) return;
+    const now = this.#nowMs();
     lease.heardAtMs = now;
     lease.endsAtMs = now;
   }

@@ -8,6 +8,8 @@ import { aggregate, countDevices, type SessionStatus, tellingOf } from './user-a
 export interface Holder {
   /** Milliseconds since 1970: when the holder was last known to live. */
   readonly heardAtMs: number;
+  /** It is gone, and what it holds is seen for its grace alone. */
+  isOver(): boolean;
   /** One of its sessions has lost its place: see `PresenceReplica`. */
   onReplaced(user: string, session: string): void;
 }

@@ -14,6 +14,11 @@ export interface SessionChange {
    * {@link PresenceReplica.onReplaced}. Said of a session that is there already it has no meaning.
    */
   readonly isNew?: true;
+  /**
+   * Of one that is gone: its device leaves for good, and so leaves also where it was before on replicas that are gone,
+   * which would be seen for their grace. What the user's other devices hold there stays.
+   */
+  readonly isLeaving?: true;
   /** Milliseconds since 1970 by its replica's clock: when the status was set, or when the gone session was last heard. */
   readonly atMs: number;
 }

@@ -193,6 +193,7 @@ export class PresenceTracker implements PresenceReplica {
     this.#statuses[tracked.status] -= 1;
     const { graceMs, lingeringPerUserMax, lingeringMax } = this.#settings;
     if (isLeaving) {
+      tracked.hasLeft = true;
       // Who leaves also leaves where an earlier connection of the same device still lingers.
       this.forget(tracked.user.name, tracked.device, undefined);
       void this.#leave(tracked);

@@ -92,17 +92,29 @@ export class RosterEdit {
     return changes;
   }
 
-  #applySession({ user: name, device, session, state, atMs }: SessionChange, holder: Holder): void {
+  #applySession({ user: name, device, session, state, atMs, isLeaving }: SessionChange, holder: Holder): void {
     const isThis = (each: SessionEntry) => each.session === session;
     if (state === null) {
       const user = this.#roster.findUser(name);
       if (user?.sessions.some(isThis)) this.#removeSessions(user, isThis, atMs);
+      if (user !== undefined && isLeaving) this.#leaveFormer(user, device, atMs);
     } else {
       const user = this.#touch(this.#roster.user(name));
       const others = user.sessions.filter((each) => !isThis(each));
       // Not spread: that would reserve room for 16 more.
       this.#roster.setSessions(user, others.concat(entryOf(device, session, state, atMs, holder)));
     }
+  }
+
+  /** A device that leaves for good is not waited for where it was before, if nobody is there to say so. */
+  #leaveFormer(user: User, device: string, heardAtMs: number): void {
+    const isOver = (each: SessionEntry) => each.device === device && each.holder.isOver();
+    const formers = new Set(user.sessions.filter(isOver).map(({ holder }) => holder));
+    if (formers.size === 0) return;
+    this.#removeSessions(user, isOver, heardAtMs);
+    // Rooms are the holder's, whichever device is in them.
+    for (const { holder } of user.sessions) formers.delete(holder);
+    for (const room of members(user.rooms)) for (const former of formers) this.#deleteMember(room, user, former);
   }
 
   /** A session that has just connected takes the place of those of its device elsewhere. */

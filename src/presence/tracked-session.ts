@@ -17,6 +17,8 @@ export class TrackedSession extends Timed {
   rooms: Few<string>;
   /** `lingering`: in its grace. */
   phase: 'connected' | 'lingering' | 'gone' = 'connected';
+  /** It has ended for good, and not only been cut off. */
+  hasLeft = false;
   /** No write has had it yet. */
   isNew = true;
   /** Milliseconds since 1970 at which it connected, if its device was on another replica then; else 0. */
@@ -64,9 +66,9 @@ export function isSeen(user: TrackedUser, room: string): boolean {
 
 /** What there is to say of a session now. */
 export function changeOf(tracked: TrackedSession): SessionChange {
-  const { user, device, session, status, text, phase } = tracked;
+  const { user, device, session, status, text, phase, hasLeft } = tracked;
   const of = { user: user.name, device, session };
-  if (phase === 'gone') return { ...of, state: null, atMs: tracked.endedMs };
+  if (phase === 'gone') return { ...of, state: null, atMs: tracked.endedMs, ...(hasLeft && { isLeaving: true }) };
   const isCutOff = phase === 'lingering';
   const state = { status, ...(text !== undefined && { text }), ...(isCutOff && { isCutOff }) };
   // One that was cut off before the store knew of it takes no other's place: its device may be elsewhere by now.

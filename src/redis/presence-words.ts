@@ -7,7 +7,7 @@ const STATUSES: Readonly<Record<string, UserState['status']>> = { d: 'dnd', o: '
 /** What changes of one user: sessions that are there and that are gone, rooms joined and left. */
 interface UserChanges {
   s: (readonly [string, string, string, number, string, string, 1?])[];
-  g: (readonly [string, number])[];
+  g: (readonly [string, number, string?])[];
   m: string[];
   d: string[];
 }
@@ -112,9 +112,9 @@ function toldState({ user, status, devices, text = '' }: ToldState): UserState {
   return stateOf(user, status, devices, text);
 }
 
-function addSession({ s, g }: UserChanges, { device, session, state, atMs, isNew }: SessionChange): void {
+function addSession({ s, g }: UserChanges, { device, session, state, atMs, isNew, isLeaving }: SessionChange): void {
   if (state === null) {
-    g.push([session, atMs]);
+    g.push(isLeaving ? [session, atMs, device] : [session, atMs]);
     return;
   }
   const { status, text = '', isCutOff } = state;

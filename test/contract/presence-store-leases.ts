@@ -94,6 +94,42 @@ export function describeLeases(subjectNow: () => PresenceStoreUnderTest): void {
       expect(a.asked).toBe(0);
     });
 
+    test('that is given back holds nothing more of a device that leaves for good elsewhere', async () => {
+      const [before, after] = [{ session: 'before' }, { session: 'after' }];
+      await a.write(device('ann', 'online', before), joins('ann', 'r'), joins('ann', 's'));
+      await a.write(device('bob', 'online', before), device('bob', 'away', { device: 'desk' }), joins('bob', 'r'));
+      await a.store.close();
+      await watcher.write(device('ann', 'online', after), joins('ann', 'r'), device('bob', 'dnd', after));
+      await subject.settle();
+      watcher.told();
+      // That a connection is lost says nothing of where the device was before.
+      await watcher.write(gone('bob', after));
+      expect(await readUser('bob')).toMatchObject({ status: 'online', devices: 2 });
+      await watcher.write({ ...gone('ann', after), isLeaving: true }, leaves('ann', 'r'));
+      await subject.settle();
+      expect(watcher.told().map(({ room, ...change }) => [room, namesIn({ room, ...change }).left])).toEqual(
+        expect.arrayContaining([
+          ['r', ['ann']],
+          ['s', ['ann']],
+        ]),
+      );
+      expect(await readUser('ann')).toMatchObject({ status: 'offline', devices: 0 });
+      // Where another device of the user was as well, rooms are that one's.
+      await watcher.write({ ...gone('bob', { session: 'last' }), isLeaving: true });
+      expect(await readUser('bob')).toMatchObject({ status: 'away', devices: 1 });
+      expect([await namesInRoom('r'), await namesInRoom('s')]).toEqual([['bob'], []]);
+      await subject.advance(subject.graceMs + subject.leaseMs / 2);
+      expect(await namesInRoom('r')).toEqual([]);
+    });
+
+    test('that lives keeps what it holds of a device that leaves elsewhere', async () => {
+      await a.write(device('ann', 'online', { session: 'one' }), joins('ann', 'r'));
+      await watcher.write(device('ann', 'online', { session: 'two' }));
+      await watcher.write({ ...gone('ann', { session: 'two' }), isLeaving: true });
+      expect(await namesInRoom('r')).toEqual(['ann']);
+      expect(await readUser('ann')).toMatchObject({ status: 'online', devices: 1 });
+    });
+
     test('that is given back is used no more, and its replica told no more', async () => {
       await a.watchRooms('r');
       await a.store.close();

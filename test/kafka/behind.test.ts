@@ -63,7 +63,11 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('a replica that 
     expect((await two.log.read({ room: 'r', ...ALL, after: beyond })).gap).toMatchObject({ from: null });
     letGo();
     await expect.poll(() => two.tailed.length, PATIENCE).toBe(3);
-    expect(await two.log.read({ room: 'r', ...ALL, after: position })).toEqual({ publications: [], more: false });
+    expect(await two.log.read({ room: 'r', ...ALL, after: position })).toEqual({
+      publications: [],
+      source: 'memory',
+      more: false,
+    });
   });
 
   test('is not waited for by everybody where Kafka does not answer', async () => {

@@ -154,7 +154,11 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('reads of the pa
     );
     clearInterval(sampler);
     for (const [index, { room, seen }] of sessions.entries()) {
-      expect(pages[index]).toEqual({ publications: inRoom(room, first.tailed).slice(seen + 1), more: false });
+      expect(pages[index]).toEqual({
+        publications: inRoom(room, first.tailed).slice(seen + 1),
+        source: 'log',
+        more: false,
+      });
     }
     expect(scansOf(log)).toBeLessThanOrEqual(2 * PARTITIONS);
     expect(runningMax).toBeGreaterThan(0);
@@ -171,7 +175,7 @@ describe.skipIf(KAFKA_BROKERS === undefined && !process.env.CI)('reads of the pa
     const memoryFrom = (tailed.at(-10) as Publication).offset;
     const forward = await log.read({ room: 'quiet', ...ALL, after: positionOf(seen) });
     const to = { epoch: log.epoch, offset: memoryFrom - 1 };
-    expect(forward).toEqual({ publications: [], more: false, gap: { from: positionOf(seen), to } });
+    expect(forward).toEqual({ publications: [], source: 'log', more: false, gap: { from: positionOf(seen), to } });
     const backward = await log.read({ room: 'quiet', ...ALL });
     expect(backward.publications).toEqual([]);
     expect(backward.gap).toEqual({

@@ -1,5 +1,5 @@
 -- Applies a batch of the replica that holds a lease: {{user, {s = {{id, device, status, at, flags, text,
--- isNew}}, g = {{id, at}}, m = {room}, d = {room}}}}: sessions that are there and that are gone, rooms joined and left.
+-- isNew}}, g = {{id, at, device if it leaves}}, m = {room}, d = {room}}}}: sessions that are there and that are gone, rooms joined and left.
 local genId, lease, seq = ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 if gen.id ~= genId then return { 'gen' } end
@@ -20,6 +20,24 @@ local function replace(user, id, device)
   end
 end
 
+-- A device that leaves for good is not waited for where it was before, if nobody is there to say so.
+local function leaveFormer(user, device, lastSeenMs)
+  local over, others = {}, {}
+  for id, s in pairs(user.sessions) do
+    local isOver = s.lease ~= lease and tonumber(redis.call('ZSCORE', P .. 'leases', s.lease) or 0) <= now
+    if isOver and s.device == device then
+      over[id] = s.lease
+    else
+      others[s.lease] = true
+    end
+  end
+  for id, former in pairs(over) do
+    dropSession(user, id, lastSeenMs)
+    -- Rooms are the lease's, whichever device is in them.
+    if not others[former] then dropLease(user, former, lastSeenMs) end
+  end
+end
+
 for _, entry in ipairs(cjson.decode(ARGV[6])) do
   local user, changes = load(entry[1]), entry[2]
   for _, s in ipairs(changes.s) do
@@ -29,6 +47,7 @@ for _, entry in ipairs(cjson.decode(ARGV[6])) do
   end
   for _, g in ipairs(changes.g) do
     dropSession(user, g[1], g[2])
+    if g[3] then leaveFormer(user, g[3], g[2]) end
   end
   for _, room in ipairs(changes.m) do
     setMember(user, room, lease)

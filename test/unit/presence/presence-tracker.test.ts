@@ -195,7 +195,8 @@ describe('who quits', () => {
     await pass();
     expect(store.news).toEqual(['-s1', 'ann<a', 'ann<b']);
     const [gone] = store.writes.at(-1)?.batch.sessions ?? [];
-    expect(gone).toEqual({ user: 'ann', device: 'phone', session: 's1', state: null, atMs: phone.endedMs });
+    const { endedMs: atMs } = phone;
+    expect(gone).toEqual({ user: 'ann', device: 'phone', session: 's1', state: null, atMs, isLeaving: true });
     expect(wheel.size).toBe(0);
   });
 
