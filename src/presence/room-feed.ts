@@ -60,7 +60,7 @@ export class RoomFeed extends Feed<RoomWatch> {
   readonly subject: { readonly room: string };
   #version = 0;
   #count = 0;
-  /** Of the count, or of one of the names to be told. */
+  /** Of the count and the names to be told. */
   #partial = false;
   /** The version of the last push. */
   #toldVersion = 0;
@@ -75,8 +75,9 @@ export class RoomFeed extends Feed<RoomWatch> {
   add({ version, count, names, partial }: RoomChange): void {
     this.#version = version;
     this.#count = count;
-    if (names === null) this.#touched = null;
-    this.#partial = partial || (this.#partial && this.#touched !== null);
+    // What was known in part gives no names to what is known as a whole: a push is one or the other.
+    if (names === null || (this.#partial && !partial)) this.#touched = null;
+    this.#partial = partial;
     for (const state of names?.joined ?? []) this.#touch(state, false, true);
     for (const state of names?.left ?? []) this.#touch(state, true, false);
     for (const state of names?.changed ?? []) this.#touch(state, true, true);

@@ -280,8 +280,8 @@ describe('a room’s reader', () => {
     const reader = new FakeReader();
     await begun(reader);
     feed.onRoomChange({ ...change(1, 1, { joined: ['ann'] }), partial: true });
-    feed.onRoomChange(change(2, 2, { joined: ['bob'] }));
     turn();
+    feed.onRoomChange({ ...change(2, 2, { joined: ['bob'] }), partial: true });
     feed.onRoomChange(change(3, 3, { joined: ['cy'] }));
     interval();
     expect(reader.chunks.map((chunk) => (JSON.parse(chunk.toString()) as RoomPresencePush).partial)).toEqual([

@@ -34,15 +34,17 @@ describe('a push', () => {
     ]);
   });
 
-  test('says so if one of its names or its count is', () => {
-    for (const [first, second] of [
-      [true, false],
-      [false, true],
-    ] as const) {
-      expect(toldOf([joined(ANN, 2, first), joined(BOB, 3, second)])).toMatchObject([
-        { version: 3, partial: true, joined: [ANN, BOB] },
-      ]);
-    }
+  test('says so if it is so at last', () => {
+    expect(toldOf([joined(ANN, 2, false), joined(BOB, 3, true)])).toMatchObject([
+      { version: 3, partial: true, joined: [ANN, BOB] },
+    ]);
+  });
+
+  test('is a whole if it is so at last, and then names nobody who was known in part', () => {
+    const [push] = toldOf([joined(ANN, 2, true), joined(BOB, 3, false)]);
+    expect(push).toMatchObject({ version: 3, partial: false });
+    // Nothing more is told of the room: it must not be left as partial.
+    expect(push).not.toHaveProperty('joined');
   });
 
   test('says no more of names that it does not tell', () => {
