@@ -24,13 +24,8 @@ export class MetricsReading {
 }
 
 /** Reads the page strictly. */
-export function scrape({ ports }: GatewayProcess): Promise<MetricsReading> {
-  return scrapePort(ports.internal);
-}
-
-/** That of one process, by its internal port. */
-export async function scrapePort(port: number): Promise<MetricsReading> {
-  const response = await fetch(`http://127.0.0.1:${port}/metrics`);
+export async function scrape({ ports }: GatewayProcess): Promise<MetricsReading> {
+  const response = await fetch(`http://127.0.0.1:${ports.internal}/metrics`);
   const type = response.headers.get('content-type');
   if (response.status !== 200 || type !== 'text/plain; version=0.0.4; charset=utf-8') {
     throw new Error(`/metrics was answered ${response.status} ${type}`);
